@@ -17,13 +17,13 @@ import pluggy
 
 if TYPE_CHECKING:
     from .models import (
+        AccountCapabilities,
         Balance,
         Call,
         CancelResult,
         Depth,
         DepthDelta,
         ExchangeCapabilities,
-        AccountCapabilities,
         Market,
         Order,
         OrderRequest,

@@ -175,6 +175,10 @@ class ExchangeCapabilities(Struct, frozen=True, kw_only=True):
     depth_sizes: tuple[int, ...] = ()
     """The sizes that the exchange takes, rising; empty = any."""
     depth_max: int = 5000
+    """The most levels a side that one answer holds."""
+    depth_windows: tuple[int, ...] = ()
+    """Sizes of the book stream, rising, where the exchange keeps exactly so many levels in step and never deletes what
+    falls out of them: ``pull_depth`` is asked for one of these. Empty = the stream has the whole book."""
     trades_max: int = 1000
     """The most trades that one page holds."""
     checksum: str = ""
@@ -218,7 +222,8 @@ class Call(Struct, frozen=True, kw_only=True):
     exchange: str
     """The name in the path."""
     operation: str
-    """``depth``, ``recent_trades``, ``pull_trade``, ``balances``, ``place_order``, ``cancel_order``, ``pending_orders``, ``find_order``."""
+    """``depth``, ``recent_trades``, ``pull_trade``, ``balances``, ``place_order``, ``cancel_order``, ``pending_orders``
+    or ``find_order``."""
     market: Market | None = None
     account: str = ""
     """The account's name; empty for public operations."""

@@ -1,0 +1,181 @@
+"""The public side of one exchange: its adapters, opened once, and the operations that they serve together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol
+
+import anyio
+
+from .errors import DeadlineExceeded, ExGateError, Internal, Unavailable, Unimplemented
+from .hooking import Hook, compose
+from .hookspecs import EmitDepth, EmitTrades, ExchangeHooks
+from .markets import MarketList
+from .models import Depth, ExchangeCapabilities, Market, Trade
+
+_log = logging.getLogger("exgate.exchange")
+
+
+class PublicSide(Protocol):
+    """What feeds, reads and accounts see of an exchange."""
+
+    name: str
+    capabilities: ExchangeCapabilities
+    markets: MarketList
+    adapters: tuple[object, ...]
+
+    def has(self, operation: str) -> bool:
+        """Whether some adapter serves the operation."""
+        ...
+
+    async def depth(self, market: Market, limit: int) -> Depth:
+        """The book, at most ``limit`` levels a side."""
+        ...
+
+    async def recent_trades(self, market: Market, limit: int, since_id: str | None = None) -> Sequence[Trade]:
+        """At most ``limit`` trades, oldest first."""
+        ...
+
+    async def pull_trade(self, market: Market, emit: EmitTrades) -> None:
+        """Runs while the stream lives."""
+        ...
+
+    async def pull_depth(self, market: Market, levels: int, emit: EmitDepth) -> None:
+        """Runs while the stream lives."""
+        ...
+
+
+class Exchange:
+    """A PublicSide over adapters that are already entered; made by ``open_exchange``."""
+
+    def __init__(self, name: str, adapters: Sequence[tuple[object, ExchangeCapabilities]], deadline: float) -> None:
+        self.name = name
+        self.adapters = tuple(adapter for adapter, _ in adapters)
+        self.markets = MarketList(())
+        self._deadline = deadline
+        self._hooks = compose(ExchangeHooks, self.adapters)
+        self.capabilities = _merge(self._hooks, {id(adapter): stated for adapter, stated in adapters})
+
+    def has(self, operation: str) -> bool:
+        """Whether some adapter serves the operation."""
+        return operation in self._hooks
+
+    def serves(self) -> dict[str, str]:
+        """The class that serves each operation, by operation."""
+        return {name: type(adapter).__qualname__ for name, (adapter, _) in self._hooks.items()}
+
+    async def refresh_markets(self) -> None:
+        """Fetch the market list anew. Raises ExGateError and keeps the old list when that fails or is empty."""
+        found = await self._ask("markets")
+        if not isinstance(found, Sequence) or not all(isinstance(market, Market) for market in found):
+            raise _wrong_answer(self.name, "markets")
+        if not found:
+            raise Unavailable(f"{self.name} lists no market at all", reason="BAD_ANSWER")
+        self.markets = MarketList(found)
+
+    async def depth(self, market: Market, limit: int) -> Depth:
+        """The book, at most ``limit`` levels a side; the adapter is asked for the next size that the exchange takes."""
+        size = next((size for size in self.capabilities.depth_sizes if size >= limit), limit)
+        if self.capabilities.depth_sizes:
+            size = min(size, self.capabilities.depth_sizes[-1])
+        found = await self._ask("depth", market=market, limit=size)
+        if not isinstance(found, Depth):
+            raise _wrong_answer(self.name, "depth")
+        if len(found.bids) <= limit and len(found.asks) <= limit:
+            return found
+        return Depth(
+            bids=found.bids[:limit],
+            asks=found.asks[:limit],
+            last_update_id=found.last_update_id,
+            timestamp=found.timestamp,
+        )
+
+    async def recent_trades(self, market: Market, limit: int, since_id: str | None = None) -> Sequence[Trade]:
+        """Trades, oldest first: the newest ``limit``, or the first ``limit`` after ``since_id``."""
+        found = await self._ask("recent_trades", market=market, limit=limit, since_id=since_id)
+        if not isinstance(found, Sequence) or isinstance(found, str | bytes):
+            raise _wrong_answer(self.name, "recent_trades")
+        return found[:limit] if since_id is not None else found[-limit:]
+
+    async def pull_trade(self, market: Market, emit: EmitTrades) -> None:
+        """Runs while the stream of trades lives."""
+        await self._hook("pull_trade")(market=market, emit=emit)
+
+    async def pull_depth(self, market: Market, levels: int, emit: EmitDepth) -> None:
+        """Runs while the stream of the book lives."""
+        await self._hook("pull_depth")(market=market, levels=levels, emit=emit)
+
+    def _hook(self, operation: str) -> Hook:
+        if operation not in self._hooks:
+            raise Unimplemented(
+                f"no installed plugin serves {operation} of {self.name}", metadata={"operation": operation}
+            )
+        return self._hooks[operation][1]
+
+    async def _ask(self, operation: str, **arguments: object) -> Any:
+        hook = self._hook(operation)
+        try:
+            with anyio.fail_after(self._deadline):
+                return await hook(**arguments)
+        except Exception as error:
+            raise read_error(self.name, operation, error) from error
+
+
+def read_error(exchange: str, operation: str, error: Exception) -> ExGateError:
+    """What to tell the caller of a read whose adapter raised: its own error, no answer in time, a lost line, a bug.
+
+    The text of foreign exceptions stays out of it: it may hold an address with a key in it.
+    """
+    if isinstance(error, ExGateError):
+        return error
+    if isinstance(error, TimeoutError):
+        return DeadlineExceeded(f"{exchange} gave no answer to {operation} in time; ask again")
+    if isinstance(error, OSError | EOFError):
+        return Unavailable(f"the connection to {exchange} failed during {operation}; ask again")
+    _log.error("%s: %s failed", exchange, operation, exc_info=error)
+    kind = type(error).__name__
+    return Internal(f"the plugin of {exchange} failed in {operation} with {kind}; the log of the gateway says more")
+
+
+def _wrong_answer(exchange: str, operation: str) -> Internal:
+    return Internal(f"the plugin of {exchange} gave no valid answer to {operation}", reason="BAD_PLUGIN_ANSWER")
+
+
+def _merge(
+    hooks: Mapping[str, tuple[object, Hook]], stated: Mapping[int, ExchangeCapabilities]
+) -> ExchangeCapabilities:
+    def of(operation: str) -> ExchangeCapabilities:
+        return stated[id(hooks[operation][0])] if operation in hooks else ExchangeCapabilities()
+
+    depth, trades, books, stream = of("depth"), of("recent_trades"), of("pull_depth"), of("pull_trade")
+    same_ids = "pull_trade" not in hooks or stream is trades
+    return ExchangeCapabilities(
+        trade_ids=stream.trade_ids if "pull_trade" in hooks else trades.trade_ids,
+        # pages of another adapter may count in another id space: they can't fill this stream's holes
+        trades_reach=trades.trades_reach if same_ids else 0,
+        trades_max=trades.trades_max,
+        taker_side=trades.taker_side and stream.taker_side,
+        depth_sizes=depth.depth_sizes,
+        depth_max=depth.depth_max,
+        checksum=books.checksum,
+        exact=all(side.exact for side in (depth, trades, books, stream)),
+        cross_check=min(books.cross_check, stream.cross_check),
+        weight_limit=depth.weight_limit,
+        weight_window=depth.weight_window,
+    )
+
+
+@asynccontextmanager
+async def open_exchange(
+    name: str, adapters: Sequence[tuple[object, ExchangeCapabilities]], deadline: float
+) -> AsyncIterator[Exchange]:
+    """Enter the adapters, fetch the market list, and leave them again, all in the calling task."""
+    async with AsyncExitStack() as stack:
+        for adapter, _ in adapters:
+            if hasattr(adapter, "__aenter__"):
+                await stack.enter_async_context(adapter)
+        exchange = Exchange(name, adapters, deadline)
+        await exchange.refresh_markets()
+        yield exchange

@@ -1,0 +1,41 @@
+"""Which adapter serves which operation: decided once, by pluggy's order, when an exchange or account opens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+import pluggy
+
+Hook = Callable[..., Coroutine[Any, Any, Any]]
+
+
+def compose(spec: type, adapters: Sequence[object]) -> Mapping[str, tuple[object, Hook]]:
+    """For each hook of ``spec`` that somebody has: the adapter that serves it and how to call it by keywords.
+
+    ``adapters`` are the best first. Each side has a plugin manager of its own, because a hook call that returns a
+    coroutine always stops at the first adapter: the choice is static, so it is made here.
+    """
+    manager = pluggy.PluginManager("exgate")
+    manager.add_hookspecs(spec)
+    for adapter in reversed(adapters):
+        manager.register(adapter)
+    manager.check_pending()
+    chosen: dict[str, tuple[object, Hook]] = {}
+    for name in _hook_names(spec):
+        implementations = getattr(manager.hook, name).get_hookimpls()
+        if implementations:
+            best = implementations[-1]
+            chosen[name] = best.plugin, _caller(best.function, frozenset(best.argnames))
+    return chosen
+
+
+def _hook_names(spec: type) -> list[str]:
+    return [name for name, value in vars(spec).items() if getattr(value, "exgate_spec", None)]
+
+
+def _caller(function: Hook, wanted: frozenset[str]) -> Hook:
+    def call(**arguments: object) -> Coroutine[Any, Any, Any]:
+        return function(**{name: value for name, value in arguments.items() if name in wanted})
+
+    return call

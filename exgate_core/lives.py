@@ -1,0 +1,120 @@
+"""Something that is opened on first use and lives, from opening to closing, in one task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, TypeVar
+
+from anyio.abc import TaskGroup
+
+from .clock import Runtime
+from .errors import ExGateError, Unavailable
+
+T = TypeVar("T")
+
+_log = logging.getLogger("exgate.lives")
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+
+
+class Life(Generic[T]):
+    """Opens when asked, is shared by everybody who asks, opens again after a failure; a failure stays its own."""
+
+    def __init__(
+        self, name: str, opening: Callable[[], AbstractAsyncContextManager[T]], tasks: TaskGroup, runtime: Runtime
+    ) -> None:
+        self.name = name
+        self.current: T | None = None
+        self.error: ExGateError | None = None
+        """Why the last opening failed; None while open or never tried."""
+        self._opening, self._tasks, self._runtime = opening, tasks, runtime
+        self._future: asyncio.Future[T] | None = None
+        self._closing = asyncio.Event()
+        self._failures = 0
+        self._not_before = 0.0
+
+    @property
+    def state(self) -> str:
+        """``closed``, ``opening``, ``open`` or ``failed``."""
+        if self.current is not None:
+            return "open"
+        if self._future is not None:
+            return "opening"
+        return "failed" if self.error else "closed"
+
+    async def get(self, deadline: float) -> T:
+        """The open thing. Raises Unavailable: still opening after ``deadline`` seconds, or why it can't open."""
+        if self.current is not None:
+            return self.current
+        try:
+            async with asyncio.timeout(deadline):
+                return await asyncio.shield(self._start())
+        except TimeoutError:
+            message = f"{self.name} is still opening; ask again in a moment"
+            raise Unavailable(message, reason="EXCHANGE_OPENING", retry_after=1.0) from None
+
+    async def keep(self) -> None:
+        """Open, trying again for ever; returns when it is open. For what the settings name."""
+        while not self._closing.is_set():
+            try:
+                await asyncio.shield(self._start())
+                return
+            except ExGateError as error:
+                await self._runtime.sleep(max(error.retry_after or 0.0, self._pause()))
+
+    def close(self) -> None:
+        """Let the task that lives in it leave; the task group waits for it."""
+        self._closing.set()
+
+    def _start(self) -> asyncio.Future[T]:
+        if self._future is None:
+            wait = self._not_before - self._runtime.clock.monotonic()
+            if wait > 0 and self.error is not None:
+                raise self._again(self.error, wait)
+            self._future = asyncio.get_running_loop().create_future()
+            self._tasks.start_soon(self._live, self._future, name=f"exgate {self.name}")
+        return self._future
+
+    def _again(self, error: ExGateError, wait: float) -> ExGateError:
+        return type(error)(error.message, reason=error.reason, metadata=error.metadata, retry_after=round(wait, 3))
+
+    async def _live(self, future: asyncio.Future[T]) -> None:
+        try:
+            async with self._opening() as value:
+                self.current, self.error, self._failures = value, None, 0
+                if not future.done():
+                    future.set_result(value)
+                await self._closing.wait()
+        except Exception as error:
+            self._failed(future, error)
+        finally:
+            self.current, self._future = None, None
+            if not future.done():
+                future.set_exception(Unavailable(f"{self.name} was closed", reason="CLOSED"))
+                future.exception()
+
+    def _failed(self, future: asyncio.Future[T], error: Exception) -> None:
+        self._failures += 1
+        pause = self._pause()
+        self._not_before = self._runtime.clock.monotonic() + pause
+        self.error = _as_error(self.name, error, pause)
+        _log.error("%s can't open or has failed: %s", self.name, error, exc_info=error)
+        if not future.done():
+            future.set_exception(self.error)
+            future.exception()  # nobody may be waiting any more
+
+    def _pause(self) -> float:
+        most = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 10))
+        return most * self._runtime.random.uniform(0.5, 1.0)
+
+
+def _as_error(name: str, error: Exception, pause: float) -> ExGateError:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, ExGateError):
+        return error
+    message = f"{name} can't be opened ({type(error).__name__}); the log of the gateway says more"
+    return Unavailable(message, reason="EXCHANGE_NOT_OPEN", retry_after=round(pause, 3))

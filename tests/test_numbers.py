@@ -1,0 +1,80 @@
+"""Decimal strings: exact, plain, and strict about what a caller may write."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exgate_core import numbers
+
+decimals = st.from_regex(r"(0|[1-9][0-9]{0,19})(\.[0-9]{1,20})?", fullmatch=True)
+positive = decimals.filter(lambda text: Decimal(text) > 0)
+
+
+@pytest.mark.parametrize("text", ["0", "1", "0.0", "10.50", "0.00000001", "1" * 20, "1." + "1" * 20])
+def test_a_decimal_as_callers_write_it(text: str) -> None:
+    assert numbers.is_decimal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "+1", "1e3", "1_000", ".5", "5.", " 1", "1 ", "01", "٣", "1,5", "NaN", "inf", "1" * 21, "1\n", "0x1"],
+)
+def test_everything_else_is_refused(text: str) -> None:
+    assert not numbers.is_decimal(text)
+
+
+@pytest.mark.parametrize(
+    ("sent", "plain"),
+    [
+        ("1.1522E-4", "0.00011522"),
+        ("1e3", "1000"),
+        ("6.37e-06", "0.00000637"),
+        ("57.90000000", "57.90000000"),
+        ("-2.50", "-2.50"),
+    ],
+)
+def test_plain_notation_keeps_every_written_digit(sent: str, plain: str) -> None:
+    assert numbers.plain(sent) == plain
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "1e-999", "abc", "", "1e99999999"])
+def test_what_is_no_number_stays_out(text: str) -> None:
+    with pytest.raises(ValueError, match="not a decimal"):
+        numbers.plain(text)
+
+
+@given(decimals, decimals)
+def test_products_sums_and_differences_are_exact(a: str, b: str) -> None:
+    assert Fraction(numbers.product(a, b)) == Fraction(a) * Fraction(b)
+    assert Fraction(numbers.add(a, b)) == Fraction(a) + Fraction(b)
+    assert Fraction(numbers.subtract(a, b)) == Fraction(a) - Fraction(b)
+    assert numbers.compare(a, b) == (Fraction(a) > Fraction(b)) - (Fraction(a) < Fraction(b))
+
+
+def test_the_product_keeps_the_zeros_of_its_factors() -> None:
+    assert numbers.product("62.28", "2.00000000") == "124.5600000000"
+    assert numbers.product("8194.79", "0.00288599") == "23.6500819921"
+
+
+@given(positive, positive)
+def test_neighbours_enclose_the_value(value: str, step: str) -> None:
+    below, above = numbers.neighbours(value, step)
+    assert Decimal(below) <= Decimal(value) < Decimal(above)
+    assert numbers.is_multiple(below, step)
+    assert numbers.is_multiple(above, step)
+    assert numbers.compare(numbers.subtract(above, below), step) == 0
+
+
+@given(decimals)
+def test_zero_in_any_spelling(text: str) -> None:
+    assert numbers.is_zero(text) == (Decimal(text) == 0)
+
+
+def test_an_unknown_step_allows_everything() -> None:
+    assert numbers.is_multiple("1.2345", "")
+    assert not numbers.is_multiple("1.2345", "0.01")
