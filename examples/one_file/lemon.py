@@ -1,4 +1,4 @@
-"""The public data of an exchange called Lemon, in one file."""
+from msgspec.json import Decoder
 
 from exgate_core import Depth, Market, hookimpl
 
@@ -11,12 +11,12 @@ class Lemon:
 
     @hookimpl
     async def markets(self):
-        rows = await self.http.get_json("/markets")
+        rows = await self.http.get_json("/markets", Decoder(list[dict[str, str]]))
         return [Market(id=r["id"], base=r["base"], quote=r["quote"], symbol=f"{r['base']}/{r['quote']}") for r in rows]
 
     @hookimpl
     async def depth(self, market, limit):
-        book = await self.http.get_json("/book", params={"market": market.id, "size": str(limit)})
+        book = await self.http.get_json("/book", Decoder(), params={"market": market.id, "size": str(limit)})
         return Depth(bids=book["bids"], asks=book["asks"], last_update_id=book["sequence"])
 
 

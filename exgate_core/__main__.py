@@ -1,0 +1,9 @@
+"""``python -m exgate_core`` is ``exgate``."""
+
+from __future__ import annotations
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

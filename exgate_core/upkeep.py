@@ -1,0 +1,180 @@
+"""The verbs for who runs a gateway: journal, plugins, check, openapi."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import tables
+from .errors import ExGateError, NotFound
+from .verbs import Options, common
+
+if TYPE_CHECKING:
+    from .plugins import Catalogue, PluginReport
+    from .rows import Row
+    from .settings import Settings
+
+_LISTED = ("id", "state", "account", "symbol", "side", "order_id", "client_order_id", "created")
+
+
+@click.group()
+def journal() -> None:
+    """The orders that the gateway wrote down, and what became of them."""
+
+
+@journal.command("list")
+@common
+@click.option("--all", "every", is_flag=True, help="Decided orders as well.")
+@click.pass_obj
+def list_rows(options: Options, every: bool) -> None:
+    """The orders whose outcome nobody knows yet."""
+    rows = _read(options, "1" if every else _undecided())
+    shown = [{**_plain(row), "created": tables.clock(row.created)} for row in rows]
+    options.print([_plain(row) for row in rows], tables.records(_LISTED, shown, "no such orders"))
+
+
+@journal.command()
+@common
+@click.argument("row", type=int)
+@click.pass_obj
+def show(options: Options, row: int) -> None:
+    """Everything about the order in ROW."""
+    found = _read(options, "id = ?", row)
+    if not found:
+        raise NotFound(f"the journal has no row {row}", reason="NO_SUCH_ROW")
+    options.print(_plain(found[0]), _fields(found[0]))
+
+
+@journal.command()
+@common
+@click.argument("row", type=int)
+@click.option("--placed", "order_id", default="", metavar="ORDER_ID", help="The exchange has it, under this id.")
+@click.option("--never-placed", is_flag=True, help="The exchange never got it.")
+@click.pass_obj
+def resolve(options: Options, row: int, order_id: str, never_placed: bool) -> None:
+    """Settle ROW by hand, after a look at the exchange's own site. The gateway must not be running."""
+    if bool(order_id) == never_placed:
+        raise click.UsageError("say either --placed ORDER_ID or --never-placed")
+    settled = asyncio.run(_resolve(_journal_path(options), row, order_id))
+    options.print(_plain(settled), _fields(settled))
+
+
+@click.command()
+@common
+@click.pass_obj
+def plugins(options: Options) -> None:
+    """The installed plugins: what each serves, and which were refused and why."""
+    reports = _catalogue(options, options.settings()).reports
+    columns = ("package", "version", "serves", "wraps", "refused")
+    rows = [(report.package, report.version, _serves(report), report.wraps, report.refused) for report in reports]
+    values = [
+        {
+            "package": report.package,
+            "version": report.version,
+            "serves": {name: sorted(operations) for name, operations in report.serves.items()},
+            "wraps": report.wraps,
+            "refused": report.refused,
+        }
+        for report in reports
+    ]
+    options.print(values, tables.table(columns, rows, "no plugins are installed"))
+
+
+@click.command()
+@common
+@click.pass_obj
+def check(options: Options) -> int:
+    """Check the settings and the plugins; opens and sends nothing."""
+    settings = options.settings()
+    found = list(_problems(settings, _catalogue(options, settings)))
+    text = "\n".join(found) or f"fine: {settings.path or 'no settings file, all defaults'}"
+    options.print({"settings": str(settings.path or ""), "problems": found}, text)
+    return 2 if found else 0
+
+
+@click.command()
+def openapi() -> None:
+    """Print the OpenAPI document."""
+    from . import openapi as document
+
+    click.echo(json.dumps(document.document(), indent=2, ensure_ascii=False))
+
+
+VERBS: tuple[click.Command, ...] = (journal, plugins, check, openapi)
+"""What this module adds to the command line."""
+
+
+def _catalogue(options: Options, settings: Settings) -> Catalogue:
+    from .plugins import load_catalogue
+
+    return load_catalogue(settings.plugins.load, options.plugins_dir)
+
+
+def _serves(report: PluginReport) -> str:
+    names = sorted(report.serves)
+    return ", ".join(names) if len(names) < 6 else f"{', '.join(names[:5])} and {len(names) - 5} more"
+
+
+def _problems(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
+    from .settings import plugin_settings
+
+    for report in catalogue.reports:
+        if report.refused:
+            yield f"plugin {report.package}: {report.refused}"
+    for name, section in settings.exchanges.items():
+        try:
+            if section.credentials is not None:
+                offer = catalogue.private(name, section)
+            else:
+                offer = catalogue.public(section.exchange, section.plugin)[0]
+            plugin_settings(settings, name, offer.settings)
+        except ExGateError as error:
+            yield error.message
+
+
+def _journal_path(options: Options) -> Path:
+    from . import settings
+
+    return settings.state_dir(options.settings()) / "journal.sqlite"
+
+
+def _undecided() -> str:
+    from .rows import UNDECIDED
+
+    return f"state IN ({', '.join(repr(state) for state in UNDECIDED)})"
+
+
+def _read(options: Options, where: str, *values: object) -> list[Row]:
+    """Rows, read beside a gateway that may be running: this connection can't write."""
+    from . import rows
+
+    path = _journal_path(options)
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        return rows.select(connection, where, *values)
+
+
+async def _resolve(path: Path, row: int, order_id: str) -> Row:
+    from .journal import Journal
+
+    async with Journal(path) as opened:
+        return await opened.resolve(row, order_id)
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__struct_fields__}
+
+
+def _fields(row: Row) -> str:
+    times = ("created", "sent", "decided", "delivered")
+    return tables.fields(
+        (name, tables.clock(value) if name in times and value else value) for name, value in _plain(row).items()
+    )
