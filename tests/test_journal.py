@@ -1,0 +1,224 @@
+"""The journal: what it was told is there after any death of the process, and nobody else writes to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from exgate_core import rows
+from exgate_core.journal import Journal, JournalError
+from exgate_core.rows import Draft
+from tests.support.clock import ManualClock
+
+pytestmark = pytest.mark.anyio
+
+
+def draft(key: str = "k:1", client_order_id: str = "", caller_id: str = "", account: str = "a") -> Draft:
+    return Draft(
+        account=account,
+        key=key,
+        fingerprint="f",
+        caller_id=caller_id,
+        client_order_id=client_order_id,
+        symbol="BTC/USDT",
+    )
+
+
+async def test_a_key_is_claimed_once(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        first = await journal.claim(draft())
+        await journal.mark_sent(first.row)
+        again = await journal.claim(draft())
+        other = await journal.claim(draft(account="b"))
+    assert first.fresh
+    assert not again.fresh
+    assert again.row.id == first.row.id
+    assert other.fresh
+
+
+async def test_a_hundred_parallel_claims_of_one_key_leave_one_row(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        first = await journal.claim(draft())
+        await journal.mark_sent(first.row)
+        claims = await asyncio.gather(*(journal.claim(draft()) for _ in range(100)))
+        assert {claim.row.id for claim in claims} == {first.row.id}
+        assert not any(claim.fresh for claim in claims)
+
+
+async def test_rows_outlive_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    async with Journal(path) as journal:
+        claim = await journal.claim(draft(client_order_id="up", caller_id="mine"))
+        sent_at = await journal.mark_sent(claim.row)
+        await journal.decide(claim.row, rows.PLACED, "42")
+    async with Journal(path) as journal:
+        found = [
+            await journal.by_key("a", "k:1"),
+            await journal.by_order_id("a", "42"),
+            await journal.by_client_id("a", "up"),
+            await journal.by_client_id("a", "mine"),
+        ]
+        assert await journal.by_client_id("a", "") is None
+        assert await journal.by_order_id("b", "42") is None
+    assert {(row.state, row.order_id, row.sent) for row in found if row} == {(rows.PLACED, "42", sent_at)}
+    assert None not in found
+
+
+async def test_what_the_disk_holds_while_the_process_lives_survives_a_kill(tmp_path: Path) -> None:
+    """A copy of the files, taken without closing anything, is what a kill -9 leaves."""
+    path, copy = tmp_path / "j.db", tmp_path / "copy.db"
+    async with Journal(path) as journal:
+        claim = await journal.claim(draft())
+        await journal.mark_sent(claim.row)
+        for suffix in ("", "-wal"):
+            Path(f"{copy}{suffix}").write_bytes(Path(f"{path}{suffix}").read_bytes())
+    async with Journal(copy) as after:
+        assert [row.state for row in await after.undecided()] == [rows.SENT]
+
+
+async def test_only_one_gateway_holds_the_file(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "j.db"):
+        with pytest.raises(JournalError, match="another gateway") as caught:
+            async with Journal(tmp_path / "j.db"):
+                pass
+    assert caught.value.reason == "JOURNAL_LOCKED"
+    async with Journal(tmp_path / "j.db"):
+        pass
+
+
+async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    connection.close()
+    with pytest.raises(JournalError, match="version 9"):
+        async with Journal(path):
+            pass
+
+
+async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "state" / "j.db"):
+        modes = {file.name: file.stat().st_mode & 0o077 for file in (tmp_path / "state").iterdir()}
+    assert set(modes.values()) == {0}
+    assert "j.db" in modes
+
+
+async def test_a_file_that_is_no_database_is_an_error_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(JournalError, match="j.db"):
+        async with Journal(tmp_path / "j.db"):
+            pass
+
+
+@pytest.mark.parametrize("where", ["journal.intent", "journal.commit", "journal.committed"])
+async def test_a_failing_disk_is_told_and_forgotten_when_it_works_again(tmp_path: Path, where: str) -> None:
+    broken: set[str] = set()
+
+    def step(name: str) -> None:
+        if name in broken:
+            raise OSError(28, os.strerror(28))
+
+    async with Journal(tmp_path / "j.db", step) as journal:
+        broken.add(where)
+        with pytest.raises(JournalError, match="No space left"):
+            await journal.claim(draft())
+        assert "No space left" in journal.problem
+        broken.clear()
+        assert (await journal.claim(draft())).fresh
+        await journal.probe()
+        assert journal.problem == ""
+
+
+async def test_a_full_disk_fails_the_write_and_keeps_the_reads(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    async with Journal(path) as journal:
+        claim = await journal.claim(draft("k:0"))
+        connection = journal._connection
+        assert connection is not None
+        connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+        with pytest.raises(JournalError, match="full"):
+            for number in range(1, 1000):
+                await journal.claim(Draft(account="a", key=f"k:{number}", fingerprint="x" * 2000))
+        assert await journal.by_key("a", "k:0") == claim.row
+
+
+async def test_decided_rows_are_dropped_after_thirty_days_and_undecided_ones_never(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Journal(tmp_path / "j.db", clock=clock) as journal:
+        placed = await journal.claim(draft("k:placed"))
+        await journal.decide(placed.row, rows.PLACED, "1")
+        sent = await journal.claim(draft("k:sent"))
+        await journal.mark_sent(sent.row)
+        await clock.advance(29 * 86_400)
+        await journal.claim(draft("k:new"))
+        assert await journal.by_key("a", "k:placed") is not None
+        await clock.advance(2 * 86_400)
+        await journal.claim(draft("k:newer"))
+        assert await journal.by_key("a", "k:placed") is None
+        assert await journal.by_key("a", "k:sent") is not None
+
+
+async def test_an_undecided_row_is_settled_by_hand_once(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        one, two = await journal.claim(draft("k:1")), await journal.claim(draft("k:2"))
+        await journal.mark_sent(one.row)
+        await journal.decide(two.row, rows.UNRESOLVED)
+        assert {row.key for row in await journal.undecided("a")} == {"k:1", "k:2"}
+        assert (await journal.resolve(one.row.id, "42")).order_id == "42"
+        assert (await journal.resolve(two.row.id, "")).state == rows.REFUSED
+        assert await journal.undecided() == []
+        with pytest.raises(JournalError, match="PLACED already"):
+            await journal.resolve(one.row.id, "43")
+        with pytest.raises(JournalError, match="no such row"):
+            await journal.resolve(999, "43")
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "delivered", "fresh"),
+    [
+        ("k:1", rows.NOT_SENT, False, True),
+        ("k:1", rows.REFUSED, True, False),
+        ("c:1", rows.REFUSED, False, False),
+        ("c:1", rows.REFUSED, True, True),
+        ("c:1", rows.PLACED, True, False),
+        ("k:1", rows.UNKNOWN, True, False),
+    ],
+)
+async def test_a_key_is_free_again_only_when_nothing_was_placed(
+    tmp_path: Path, key: str, state: str, delivered: bool, fresh: bool
+) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        claim = await journal.claim(draft(key))
+        await journal.decide(claim.row, state)
+        if delivered:
+            journal.mark_delivered(claim.row)
+        assert (await journal.claim(draft(key))).fresh is fresh
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "stands"),
+    [
+        ("k:2", rows.UNKNOWN, True),
+        ("k:2", rows.PLACED, False),
+        ("c:2", rows.PLACED, True),
+        ("c:2", rows.REFUSED, False),
+    ],
+)
+async def test_an_earlier_order_with_the_same_client_id_stands_in_the_way(
+    tmp_path: Path, key: str, state: str, stands: bool
+) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        earlier = await journal.claim(draft("k:1", "same"))
+        await journal.decide(earlier.row, state)
+        assert (await journal.claim(draft(key, "same"))).fresh is not stands
+
+
+async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        pass
+    with pytest.raises(JournalError, match="closed"):
+        await journal.claim(draft())
