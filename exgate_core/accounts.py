@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .account import Account
 from .clock import Clock
-from .errors import FailedPrecondition, PermissionDenied, RateLimited
+from .errors import ExGateError, FailedPrecondition, PermissionDenied, RateLimited
 from .lives import Life
+from .models import AccountCapabilities
 from .settings import Credentials
 
 _MOST = 100
@@ -16,42 +18,53 @@ _IDLE = 900.0
 _BUSY = 120.0
 
 
+@dataclass(frozen=True)
+class Private:
+    """What the settings and the installed plugins allow behind one name."""
+
+    capabilities: AccountCapabilities | None
+    """None where no plugin has the private side of the exchange, or which one may is undecided."""
+    refusal: ExGateError | None = None
+    """Why there is no private side."""
+    configured: Life[Account] | None = None
+    """The account that needs no keys, or has them in the settings."""
+    bring: Callable[[Credentials], Life[Account]] | None = None
+    """Opens an account with a caller's keys; None where they aren't taken."""
+
+
 class Accounts:
     """The accounts behind one name. Those of callers are closed 15 minutes after their last use."""
 
-    def __init__(
-        self,
-        exchange: str,
-        clock: Clock,
-        configured: Life[Account] | None,
-        bring: Callable[[Credentials], Life[Account]] | None,
-    ) -> None:
-        self._exchange, self._clock = exchange, clock
-        self.configured = configured
-        self._bring = bring
+    def __init__(self, name: str, private: Private, clock: Clock) -> None:
+        self.private = private
+        self._name, self._clock = name, clock
         self._brought: OrderedDict[str, tuple[Life[Account], float]] = OrderedDict()
 
     async def get(self, credentials: Credentials | None, deadline: float) -> Account:
-        """The account, opened. FailedPrecondition: there is none; PermissionDenied: keys of callers aren't taken."""
+        """The account, opened.
+
+        FailedPrecondition: there is none; PermissionDenied: keys of callers aren't taken; Unavailable: not open.
+        """
+        if self.private.refusal is not None:
+            raise self.private.refusal
         if credentials is not None:
             return await self._of_caller(credentials).get(deadline)
-        if self.configured is None:
+        if self.private.configured is None:
             raise FailedPrecondition(
-                f"{self._exchange} has no account: add api_key and api_secret to its section, or send X-ExGate-Key and "
+                f"{self._name} has no account: add api_key and api_secret to its section, or send X-ExGate-Key and "
                 "X-ExGate-Secret. Nothing was sent.",
                 reason="NO_ACCOUNT",
             )
-        return await self.configured.get(deadline)
+        return await self.private.configured.get(deadline)
 
     def _of_caller(self, credentials: Credentials) -> Life[Account]:
-        if self._bring is None:
-            raise PermissionDenied(
-                "this gateway takes no keys from callers. Nothing was sent.", reason="CALLER_KEYS_OFF"
-            )
+        if self.private.bring is None:
+            message = "this gateway takes no keys from callers here. Nothing was sent."
+            raise PermissionDenied(message, reason="CALLER_KEYS_OFF")
         now = self._clock.monotonic()
-        self._evict(now)
         known = self._brought.pop(credentials.fingerprint, None)
-        life = known[0] if known else self._bring(credentials)
+        self._evict(now)
+        life = known[0] if known else self.private.bring(credentials)
         self._brought[credentials.fingerprint] = life, now
         return life
 
@@ -60,9 +73,8 @@ class Accounts:
             fingerprint, (life, used) = next(iter(self._brought.items()))
             crowded = len(self._brought) >= _MOST
             if crowded and now - used < _BUSY:
-                raise RateLimited(
-                    "too many different keys at once; try again soon. Nothing was sent.", retry_after=_BUSY
-                )
+                message = "too many different keys at once; try again soon. Nothing was sent."
+                raise RateLimited(message, retry_after=_BUSY)
             if not crowded and now - used < _IDLE:
                 return
             life.close()

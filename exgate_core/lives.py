@@ -32,9 +32,10 @@ class Life(Generic[T]):
         """Why the last opening failed; None while open or never tried."""
         self._opening, self._tasks, self._runtime = opening, tasks, runtime
         self._future: asyncio.Future[T] | None = None
-        self._closing = asyncio.Event()
+        self._closing, self._left = asyncio.Event(), asyncio.Event()
         self._failures = 0
         self._not_before = 0.0
+        self._at_end: list[Callable[[], object]] = []
 
     @property
     def state(self) -> str:
@@ -65,9 +66,19 @@ class Life(Generic[T]):
             except ExGateError as error:
                 await self._runtime.sleep(max(error.retry_after or 0.0, self._pause()))
 
+    def on_end(self, call: Callable[[], object]) -> None:
+        """Call this once when what is open now is no longer."""
+        self._at_end.append(call)
+
     def close(self) -> None:
         """Let the task that lives in it leave; the task group waits for it."""
         self._closing.set()
+
+    async def closed(self) -> None:
+        """Close, and wait until the task has left."""
+        self.close()
+        while self._future is not None:
+            await self._left.wait()
 
     def _start(self) -> asyncio.Future[T]:
         if self._future is None:
@@ -75,6 +86,7 @@ class Life(Generic[T]):
             if wait > 0 and self.error is not None:
                 raise self._again(self.error, wait)
             self._future = asyncio.get_running_loop().create_future()
+            self._left.clear()
             self._tasks.start_soon(self._live, self._future, name=f"exgate {self.name}")
         return self._future
 
@@ -92,6 +104,10 @@ class Life(Generic[T]):
             self._failed(future, error)
         finally:
             self.current, self._future = None, None
+            self._left.set()
+            for call in self._at_end:
+                call()
+            self._at_end.clear()
             if not future.done():
                 future.set_exception(Unavailable(f"{self.name} was closed", reason="CLOSED"))
                 future.exception()

@@ -1,0 +1,191 @@
+"""The whole: every name of the API, what is open behind it, and the task group in which all of it lives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .account import Account
+from .accounts import Accounts, Private
+from .clock import Runtime
+from .entry import Entry
+from .errors import ExGateError, NotFound
+from .hookspecs import Wrapper
+from .journal import Journal, Step, no_step
+from .lives import Life
+from .models import AccountCapabilities
+from .opening import Openings, Public
+from .orders import Orders
+from .plugins import Catalogue, Offer
+from .settings import Credentials, Section, Settings, is_loopback, state_dir
+
+_log = logging.getLogger("exgate.gateway")
+
+
+class Gateway:
+    """Made by ``open_gateway``; doors call it. Its names are those of the settings and of every installed exchange."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        journal: Journal,
+        orders: Orders,
+        openings: Openings,
+        runtime: Runtime,
+    ) -> None:
+        self.settings, self.catalogue, self.orders = settings, catalogue, orders
+        self.entries: dict[str, Entry] = {}
+        """The open ones, by name."""
+        self.draining = False
+        """Stopping: no new orders or streams."""
+        self.started = False
+        self._journal, self._openings, self._runtime = journal, openings, runtime
+        self._accounts: dict[str, Accounts] = {}
+
+    def names(self) -> list[str]:
+        """Every name that may stand in a path."""
+        return sorted({*self.settings.exchanges, *self.catalogue.offers})
+
+    def section(self, name: str) -> Section:
+        """What the settings say of a name; the defaults for an installed exchange without a section."""
+        section = self.settings.exchanges.get(name)
+        if section is None and name not in self.catalogue.offers:
+            raise NotFound("there is no such exchange; see /v1/exchanges", reason="UNKNOWN_EXCHANGE")
+        return section or Section(exchange=name)
+
+    async def entry(self, name: str) -> Entry:
+        """The entry of a name, opened on first use. Raises NotFound, or Unavailable: it opens, or why it can't."""
+        entry = self.entries.get(name)
+        if entry is not None:
+            return entry
+        section = self.section(name)
+        life = self._openings.exchange(name, section)
+        public = await life.get(self.settings.server.deadline)
+        entry = self.entries.get(name)
+        if entry is None and life.current is public:
+            entry = self.entries[name] = self._make_entry(name, section, public)
+            life.on_end(lambda: self.entries.pop(name, None))
+        return entry or await self.entry(name)
+
+    @property
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether requests are welcome, and the state of every exchange that was asked for."""
+        problem = self._journal.problem
+        body = {
+            "status": "draining" if self.draining else "starting" if not self.started else "ready",
+            "journal": problem or "ok",
+            "exchanges": {life.name: life.state for life in self._openings.lives()},
+        }
+        return self.started and not self.draining and not problem, body
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Begin to open what the settings name, to pin what they pull and to settle what an earlier run left open.
+
+        Waits for none of it: one exchange that is away must not keep the others from being served.
+        """
+        undecided = {row.account for row in await self._journal.undecided()}
+        for name in self.names():
+            section = self.section(name)
+            left = _identity(section, name) in undecided
+            if name in self.settings.exchanges or left:
+                tasks.start_soon(self._bring_up, name, section, left)
+        self.started = True
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new orders and wait for those in flight, at most so long; then end every stream with 1012."""
+        self.draining = True
+        await self.orders.drain(seconds)
+        async with anyio.create_task_group() as tasks:
+            for life in self._openings.lives():
+                if life.current is not None:
+                    tasks.start_soon(life.current.feeds.stop)
+
+    async def _bring_up(self, name: str, section: Section, left: bool) -> None:
+        try:
+            await self._openings.exchange(name, section).keep()
+            entry = await self.entry(name)
+            for symbol in section.pull:
+                entry.pin(entry.exchange.markets.resolve(symbol))
+            configured = self._accounts_of(name, section).private.configured
+            if configured is not None and (left or section.credentials is not None):
+                await configured.keep()
+        except ExGateError as error:
+            _log.error("exchanges.%s: %s", name, error.message)
+
+    def _make_entry(self, name: str, section: Section, public: Public) -> Entry:
+        accounts = self._accounts_of(name, section)
+
+        def wrappers(operation: str) -> Sequence[Wrapper]:
+            return self.catalogue.wrappers(name, operation)
+
+        return Entry(
+            name,
+            public,
+            accounts,
+            self.orders,
+            self._runtime.clock,
+            wrappers,
+            deadline=self.settings.server.deadline,
+        )
+
+    def _accounts_of(self, name: str, section: Section) -> Accounts:
+        if name not in self._accounts:
+            self._accounts[name] = Accounts(name, self._private(name, section), self._runtime.clock)
+        return self._accounts[name]
+
+    def _private(self, name: str, section: Section) -> Private:
+        try:
+            offer = self.catalogue.private(name, section)
+        except ExGateError as error:
+            return Private(None, refusal=error)
+        capabilities = offer.account_capabilities or AccountCapabilities()
+        trading = section.trading or not capabilities.real
+        configured = None
+        if section.credentials is not None or not capabilities.needs_credentials:
+            configured = self._openings.account(
+                name, section, offer, section.credentials, identity=_identity(section, name), trading=trading
+            )
+        return Private(capabilities, None, configured, self._bring(name, section, offer))
+
+    def _bring(self, name: str, section: Section, offer: Offer) -> Callable[[Credentials], Life[Account]] | None:
+        server = self.settings.server
+        allowed = server.caller_keys or ("trade" if is_loopback(server.host) or server.uds else "off")
+        if allowed == "off" or section.exposed_prefix:
+            return None
+
+        def bring(credentials: Credentials) -> Life[Account]:
+            identity = f"{section.exchange}:key:{credentials.fingerprint[:32]}"
+            trading = allowed == "trade"
+            return self._openings.account(name, section, offer, credentials, identity=identity, trading=trading)
+
+        return bring
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: Settings, catalogue: Catalogue, runtime: Runtime | None = None, step: Step = no_step
+) -> AsyncIterator[Gateway]:
+    """Everything between the doors and the exchanges, alive as long as the block. Raises JournalError."""
+    runtime = runtime or Runtime()
+    path = state_dir(settings) / "orders.db"
+    async with Journal(path, step, runtime.clock) as journal, anyio.create_task_group() as tasks:
+        orders = Orders(journal, runtime, tasks, settings.orders)
+        openings = Openings(settings, catalogue, orders, runtime, tasks)
+        gateway = Gateway(settings, catalogue, journal, orders, openings, runtime)
+        await gateway.start(tasks)
+        try:
+            yield gateway
+        finally:
+            with anyio.CancelScope(shield=True):
+                await openings.close()
+            tasks.cancel_scope.cancel()
+
+
+def _identity(section: Section, name: str) -> str:
+    return f"{section.exchange}:{name}"

@@ -1,0 +1,192 @@
+"""How exchanges and accounts are opened: which adapters, with which connections, budget and settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet
+
+import anyio
+import anyio.to_thread
+import msgspec
+from anyio.abc import TaskGroup
+
+from .account import Account, open_account
+from .budget import Budget
+from .client import Transport
+from .clock import Runtime
+from .errors import ExGateError
+from .exchange import Exchange, PublicSide, open_exchange
+from .feeds import Feeds
+from .lives import Life
+from .models import AccountCapabilities, ExchangeCapabilities
+from .orders import Orders
+from .plugins import Catalogue, Offer
+from .reads import Reads
+from .settings import Credentials, Section, Settings, plugin_settings
+
+_log = logging.getLogger("exgate.opening")
+_MARKETS_EVERY = 3600.0
+
+
+@dataclass(frozen=True)
+class Public:
+    """An open exchange with its copies and its budget."""
+
+    exchange: Exchange
+    feeds: Feeds
+    reads: Reads
+    transport: Transport
+
+
+class Openings:
+    """Makes the lives of exchanges and accounts; sections that mean the same exchange share one."""
+
+    def __init__(
+        self, settings: Settings, catalogue: Catalogue, orders: Orders, runtime: Runtime, tasks: TaskGroup
+    ) -> None:
+        self._settings, self._catalogue, self._orders = settings, catalogue, orders
+        self._runtime, self._tasks = runtime, tasks
+        self._exchanges: dict[bytes, Life[Public]] = {}
+        self._accounts: WeakSet[Life[Account]] = WeakSet()
+        self._budgets: dict[tuple[str, bool, str], Budget] = {}
+
+    def exchange(self, name: str, section: Section) -> Life[Public]:
+        """The exchange that a section means. Raises FailedPrecondition if two plugins are equally entitled to it."""
+        shared = (
+            section.exchange,
+            section.plugin,
+            section.sandbox,
+            section.upstream_prefix,
+            section.proxy,
+            section.extra,
+        )
+        key = msgspec.json.encode(shared, order="sorted")
+        if key not in self._exchanges:
+            offers = self._catalogue.public(section.exchange, section.plugin)
+
+            def opening() -> Any:
+                return self._open_public(name, section, offers)
+
+            self._exchanges[key] = Life(section.exchange, opening, self._tasks, self._runtime)
+        return self._exchanges[key]
+
+    def account(
+        self,
+        name: str,
+        section: Section,
+        offer: Offer,
+        credentials: Credentials | None,
+        *,
+        identity: str,
+        trading: bool,
+    ) -> Life[Account]:
+        """The account of one set of credentials on the exchange of a section."""
+
+        def opening() -> Any:
+            return self._open_private(name, section, offer, credentials, identity=identity, trading=trading)
+
+        life: Life[Account] = Life(f"the account of {name}", opening, self._tasks, self._runtime)
+        self._accounts.add(life)
+        return life
+
+    async def close(self) -> None:
+        """Close every account, then every exchange."""
+        for accounts_or_exchanges in (list(self._accounts), list(self._exchanges.values())):
+            async with anyio.create_task_group() as closing:
+                for life in accounts_or_exchanges:
+                    closing.start_soon(life.closed)
+
+    def lives(self) -> list[Life[Public]]:
+        """Every exchange that was ever asked for."""
+        return list(self._exchanges.values())
+
+    @asynccontextmanager
+    async def _open_public(self, name: str, section: Section, offers: tuple[Offer, ...]) -> AsyncIterator[Public]:
+        runtime, deadline = self._runtime, self._settings.server.deadline
+        stated = [(offer, offer.exchange_capabilities or ExchangeCapabilities()) for offer in offers if offer.exchange]
+        async with self._transport(section, stated[0][1] if stated else ExchangeCapabilities()) as transport:
+            adapters = [(self._adapter(name, section, offer, transport), capable) for offer, capable in stated]
+            async with (
+                open_exchange(section.exchange, adapters, deadline) as exchange,
+                anyio.create_task_group() as tasks,
+            ):
+                feeds = Feeds(exchange, tasks, runtime, self._settings.local)
+                reads = Reads(exchange, feeds, runtime, self._settings.local)
+                tasks.start_soon(self._keep_markets, exchange)
+                try:
+                    yield Public(exchange, feeds, reads, transport)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await feeds.stop()
+                    tasks.cancel_scope.cancel()
+
+    def _adapter(self, name: str, section: Section, offer: Offer, transport: Transport) -> object:
+        assert offer.exchange is not None
+        own = plugin_settings(self._settings, name, offer.settings)
+        log = logging.getLogger(f"exgate.{offer.distribution}")
+        return offer.exchange(transport.context(section.exchange, own, log=log))
+
+    @asynccontextmanager
+    async def _open_private(
+        self,
+        name: str,
+        section: Section,
+        offer: Offer,
+        credentials: Credentials | None,
+        *,
+        identity: str,
+        trading: bool,
+    ) -> AsyncIterator[Account]:
+        assert offer.account is not None
+        deadline = self._settings.server.deadline
+        capabilities = offer.account_capabilities or AccountCapabilities()
+        public = await self.exchange(name, section).get(deadline)
+        if credentials is not None:
+            # a file or a command may stand behind a secret: it must not hold the loop
+            await anyio.to_thread.run_sync(lambda: credentials.fingerprint)
+        async with self._transport(section, public.exchange.capabilities) as transport:
+            own = plugin_settings(self._settings, name, offer.settings)
+            context = transport.context(
+                section.exchange,
+                own,
+                credentials=credentials,
+                exchange=public.exchange,
+                log=logging.getLogger(f"exgate.{offer.distribution}"),
+            )
+            side: PublicSide = public.exchange
+            async with open_account(
+                name,
+                identity,
+                offer.account(context),
+                side,
+                capabilities,
+                trading=trading,
+                settle=section.settle,
+                deadline=deadline,
+            ) as account:
+                yield account
+
+    def _transport(self, section: Section, capabilities: ExchangeCapabilities) -> Transport:
+        address = (section.exchange, section.sandbox, section.proxy)
+        if address not in self._budgets:
+            limit, window = capabilities.weight_limit, capabilities.weight_window
+            self._budgets[address] = Budget(limit, window, self._runtime.clock, self._runtime.sleep)
+        return Transport(
+            self._budgets[address],
+            self._runtime,
+            upstream_prefix=section.upstream_prefix,
+            proxy=section.proxy,
+            deadline=self._settings.server.deadline,
+        )
+
+    async def _keep_markets(self, exchange: Exchange) -> None:
+        while True:
+            await self._runtime.sleep(_MARKETS_EVERY * self._runtime.random.uniform(0.9, 1.1))
+            try:
+                await exchange.refresh_markets()
+            except ExGateError as error:
+                _log.warning("%s: the market list stays as it was: %s", exchange.name, error.message)
