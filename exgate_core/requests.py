@@ -24,6 +24,9 @@ _DECIMAL_RULE = (
 _ORDER_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_LONGEST_KEY = 255
+_KEY = re.compile(rf"[\x20-\x7e]{{1,{_LONGEST_KEY}}}")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\["\\])*"')
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -220,6 +223,23 @@ def _unquote(field: str, raw: bytes) -> str:
         raise InvalidArgument.of(field, "is not UTF-8") from None
     if not text.isprintable():
         raise InvalidArgument.of(field, "holds control characters")
+    return text
+
+
+def parse_idempotency_key(values: list[bytes]) -> str:
+    """The value of ``Idempotency-Key``, with or without the quotes of an RFC 8941 string; empty if there is none."""
+    field = "Idempotency-Key"
+    if not values:
+        return ""
+    if len(values) > 1:
+        raise InvalidArgument.of(field, "stands there twice; give it once")
+    text = values[0].strip(b" \t").decode("latin-1")
+    if text.startswith('"'):
+        if not _QUOTED.fullmatch(text):
+            raise InvalidArgument.of(field, "is no RFC 8941 string: the quotes don't match")
+        text = re.sub(r"\\(.)", r"\1", text[1:-1])
+    if not _KEY.fullmatch(text):
+        raise InvalidArgument.of(field, f"must be 1 to {_LONGEST_KEY} printable ASCII characters")
     return text
 
 

@@ -16,10 +16,18 @@ _LONGEST_MESSAGE = 2000
 
 def status_json(error: ExGateError, extended: bool = False) -> bytes:
     """The body of every answer that isn't a success; ``extended`` adds reason and metadata as plain JSON."""
-    message = f"{error.reason}: {error.message}"[:_LONGEST_MESSAGE]
+    message = _message(error)
     if extended:
         return encode(ExtendedStatus(error.code, message, _details(error), error.reason, error.metadata))
     return encode(Status(error.code, message, _details(error)))
+
+
+def _message(error: ExGateError) -> str:
+    """REASON: what happened. The end says what was sent, so a text that is too long loses its middle."""
+    text = error.message if error.message.startswith(f"{error.reason}: ") else f"{error.reason}: {error.message}"
+    if len(text) <= _LONGEST_MESSAGE:
+        return text
+    return f"{text[: _LONGEST_MESSAGE // 2]} ... {text[-_LONGEST_MESSAGE // 2 + 5 :]}"
 
 
 def _details(error: ExGateError) -> list[Detail]:

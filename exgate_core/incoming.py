@@ -1,0 +1,80 @@
+"""One HTTP request as handlers see it: its name, parameters, caller and body."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from .access import MAX_BODY, body_too_large
+from .errors import InvalidArgument, NotFound
+from .replies import Header, Receive, Scope, header
+from .requests import parse_bool, parse_idempotency_key, parse_query
+
+if TYPE_CHECKING:
+    from .operations import Operation
+    from .settings import Credentials
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
+_MOST_IGNORED = 20
+
+
+class Incoming:
+    """A request that has passed the guard and found its operation. Raises InvalidArgument for a bad query."""
+
+    def __init__(self, operation: Operation, scope: Scope, receive: Receive, gateway: Any, guard: Any) -> None:
+        self.scope, self.gateway = scope, gateway
+        self._receive, self._guard = receive, guard
+        self.params, self.ignored = parse_query(scope["query_string"], operation.known)
+        self.extended = parse_bool("extended", self.params.get("extended"))
+
+    @property
+    def name(self) -> str:
+        """The exchange in the path. Raises NotFound for what can't be a name."""
+        name: str = self.scope["path_params"]["exchange"]
+        if not _NAME.fullmatch(name):
+            raise NotFound("no such exchange; see /v1/exchanges", reason="UNKNOWN_EXCHANGE")
+        return name
+
+    async def entry(self) -> Any:
+        """What stands behind the name, opened on first use."""
+        return await self.gateway.entry(self.name)
+
+    def allowed(self, entry: Any, kind: Literal["read", "trade"]) -> Credentials | None:
+        """The caller's own credentials, if it brought any and may do this. Raises Unauthenticated, PermissionDenied."""
+        caller = self._guard.caller(self.scope)
+        self._guard.require(caller, entry, kind)
+        credentials: Credentials | None = caller.credentials
+        return credentials
+
+    def ignored_header(self) -> tuple[Header, ...]:
+        """``ExGate-Ignored`` with the names of the parameters that mean nothing here, if there are any."""
+        if not self.ignored:
+            return ()
+        names = [name[:40] for name in self.ignored[:_MOST_IGNORED]]
+        return (header(b"exgate-ignored", ", ".join(names)),)
+
+    def idempotency_key(self) -> str:
+        """The caller's key, empty if it gave none. Raises InvalidArgument."""
+        return parse_idempotency_key([value for name, value in self.scope["headers"] if name == b"idempotency-key"])
+
+    async def body(self) -> bytes:
+        """The whole body. Raises InvalidArgument when it is too large (413) or too slow."""
+        deadline = self.gateway.settings.server.deadline
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._read()
+        except TimeoutError:
+            raise InvalidArgument.of("body", f"did not arrive within {deadline:g} s", reason="BODY_TOO_SLOW") from None
+
+    async def _read(self) -> bytes:
+        body, more = bytearray(), True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise InvalidArgument.of("body", "the connection closed before its end", reason="CLIENT_GONE")
+            body += message.get("body", b"")
+            if len(body) > MAX_BODY:
+                raise body_too_large()
+            more = message.get("more_body", False)
+        return bytes(body)
