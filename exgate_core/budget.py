@@ -101,8 +101,8 @@ class Budget:
             self._queue.remove(me)
 
     def _too_long(self, wait: float) -> RateLimited:
-        why = "the exchange asked for a pause" if self.paused_for else "the request budget of this exchange is used up"
-        return RateLimited(f"RATE_LIMITED: {why}; free again in {wait:.1f} s. Nothing was sent.", retry_after=wait)
+        why = "The exchange asked for a pause" if self.paused_for else "The request budget of this exchange is used up"
+        return RateLimited(f"{why}; free again in {wait:.1f} s. Nothing was sent.", retry_after=wait)
 
     def _wait(self, me: tuple[int, int, int], now: float) -> float:
         """Seconds until all that waits before me, and I, fit; a lower bound if that takes more than one window."""

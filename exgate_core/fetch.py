@@ -1,0 +1,257 @@
+"""HTTP to one host: verified, bounded, never redirected, never repeated behind anybody's back.
+
+What went wrong is told by when it went wrong: NotSent while there was no connection; after that nobody knows what the
+exchange did, and the error is Unavailable or DeadlineExceeded. For a question that is all there is to say; for an
+order it means "unknown".
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import aiohttp
+import msgspec
+from msgspec import Raw, Struct
+from yarl import URL
+
+from .budget import Lane
+from .errors import DeadlineExceeded, ExGateError, NotSent, RateLimited, Refused, Unavailable
+from .numbers import plain
+
+if TYPE_CHECKING:
+    from .client import Transport
+
+T = TypeVar("T")
+
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of an answer, unpacked. More is refused unread."""
+
+_PAUSES = {429: 10.0, 418: 120.0}
+_UNTIL_CONNECTED = 0.9  # of a deadline: a connection that takes longer fails as "not sent", not as "no answer"
+
+
+class Response(Struct, frozen=True):
+    """An answer of any status."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Looked up without regard to case."""
+    body: bytes
+    url: str = ""
+    """Scheme, host and path that were asked, without the query."""
+    retry_after: float | None = None
+    """Seconds that the exchange asks to wait, None if it doesn't."""
+
+
+class _Dropped(aiohttp.ClientError):
+    """The connection ended before an answer began."""
+
+
+class Session:
+    """The pool of kept-alive connections of one exchange side."""
+
+    def __init__(self, *, proxy: str = "") -> None:
+        self._proxy = proxy or None
+        self._client: aiohttp.ClientSession | None = None
+
+    def open(self) -> aiohttp.ClientSession:
+        """The library's session, made on first use, inside the event loop."""
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=64, keepalive_timeout=20),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "exgate", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"},
+                proxy=self._proxy,
+                middlewares=(_never_again,),
+            )
+        return self._client
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._client is not None:
+            await self._client.close()
+
+
+class Http:
+    """Requests to one host within the exchange's budget. Made by ``context.http(base_url)``."""
+
+    def __init__(self, session: Session, base_url: str, transport: Transport, *, used_weight: str = "") -> None:
+        self.base_url = base_url
+        self._session, self._transport, self._used_weight = session, transport, used_weight
+        self._clock = transport.runtime.clock
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        weight: int = 1,
+        lane: Lane = "data",
+        deadline: float | None = None,
+    ) -> Response:
+        """Ask, and return the answer whatever its status; ``deadline`` in seconds covers everything.
+
+        ``params`` as text is taken as it stands (what was signed is what is sent). A GET of data whose kept-alive
+        connection turned out dead is asked once more and pays again; nothing else is ever sent twice. 429 and 418
+        close the budget for as long as the exchange says. Raises NotSent, RateLimited (both: never left),
+        DeadlineExceeded, Unavailable.
+        """
+        url = self._url(path, params)
+        until = self._clock.monotonic() + (self._transport.deadline if deadline is None else deadline)
+        for again in (method == "GET" and lane == "data", False):
+            left = until - self._clock.monotonic()
+            await self._transport.budget.take(weight, lane, left)
+            try:
+                return await self._send(method, url, headers, body, until - self._clock.monotonic())
+            except _Dropped as error:
+                if not again:
+                    raise Unavailable(_text(url, "dropped the connection before it answered")) from error
+        raise AssertionError
+
+    async def get_json(
+        self,
+        path: str,
+        decoder: msgspec.json.Decoder[T],
+        *,
+        params: Mapping[str, str] | str | None = None,
+        weight: int = 1,
+        lane: Lane = "data",
+        deadline: float | None = None,
+    ) -> T:
+        """Ask a question and decode its answer. Raises what ``request``, ``failure`` and ``decode`` say."""
+        response = await self.request("GET", path, params=params, weight=weight, lane=lane, deadline=deadline)
+        if response.status != 200:
+            raise failure(response)
+        return decode(response, decoder)
+
+    def _url(self, path: str, params: Mapping[str, str] | str | None) -> str:
+        if not path.startswith("/") or any(mark in path for mark in ("..", "//", "?", "#", "\\", "@", " ")):
+            raise ValueError(f"not a path of an exchange: {path!r}")
+        query = params if isinstance(params, str) else urlencode(params or {}, quote_via=quote)
+        return f"{self.base_url}{path}?{query}" if query else f"{self.base_url}{path}"
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, left: float
+    ) -> Response:
+        timeout = aiohttp.ClientTimeout(total=left, connect=left * _UNTIL_CONNECTED)
+        target = URL(self._transport.last_hop(url), encoded=True)
+        try:
+            async with self._session.open().request(
+                method, target, headers=headers, data=body, allow_redirects=False, timeout=timeout
+            ) as answer:
+                wait = seconds_of(answer.headers.get("Retry-After", ""), self._clock.time())
+                body_read = await _read(answer, url)
+                response = Response(answer.status, answer.headers, body_read, url.partition("?")[0], wait)
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError) as error:
+            raise NotSent(_text(url, f"could not be reached ({type(error).__name__}). Nothing was sent.")) from error
+        except TimeoutError as error:
+            raise DeadlineExceeded(_text(url, f"gave no answer within {left:.1f} s")) from error
+        except _Dropped:
+            raise
+        except aiohttp.ClientError as error:
+            raise Unavailable(_text(url, f"broke off its answer ({type(error).__name__})")) from error
+        self._account(response)
+        return response
+
+    def _account(self, response: Response) -> None:
+        budget = self._transport.budget
+        used = response.headers.get(self._used_weight, "") if self._used_weight else ""
+        if used.isdecimal():
+            budget.correct(int(used))
+        if response.status in _PAUSES:
+            budget.pause(response.retry_after or _PAUSES[response.status])
+
+
+async def _never_again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep the library from repeating what may have arrived: it does so for two classes of errors."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Dropped from error
+
+
+async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise Unavailable(_text(url, "gave an answer of more than 8 MiB"), reason="BAD_ANSWER")
+    return bytes(body)
+
+
+def failure(response: Response, message: str = "") -> ExGateError:
+    """The error that an answer other than 200 to a question stands for; ``message`` = the exchange's own words.
+
+    429 and 418 RateLimited; other 4xx Refused, but 403, 408 and 451 (a wall before the exchange) and everything else
+    Unavailable.
+    """
+    status, wait = response.status, response.retry_after
+    said = f": {message}" if message else ""
+    if status in _PAUSES:
+        wait = wait or _PAUSES[status]
+        return RateLimited(_text(response.url, f"answered {status}, too many requests{said}"), retry_after=wait)
+    if 400 <= status < 500 and status not in (403, 408, 451):
+        return Refused(_text(response.url, f"refused ({status}){said}"))
+    return Unavailable(_text(response.url, f"answered {status}{said}"), retry_after=wait)
+
+
+def decode(response: Response, decoder: msgspec.json.Decoder[T]) -> T:
+    """The answer as the decoder's type. Whatever isn't exactly that (HTML, half a body, nothing, ``null``) is refused
+    with Unavailable, reason BAD_ANSWER, before any parser sees it."""
+    try:
+        return decoder.decode(response.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise bad_answer(response.url, str(error)) from error
+
+
+def exact_json(response: Response) -> Any:
+    """The answer as plain objects in which every number with a point or exponent stays text; integers stay exact.
+
+    For answers whose shape isn't fixed; ``decode`` is several times faster. Raises like it.
+    """
+    try:
+        return json.loads(response.body, parse_float=str, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise bad_answer(response.url, str(error)) from error
+
+
+def digits(raw: Raw) -> str:
+    """The decimal text of a JSON number (or of a string that holds one) that a Struct keeps as ``msgspec.Raw``.
+
+    Raises ValueError if it is neither.
+    """
+    return plain(bytes(raw).decode().strip('"'))
+
+
+def bad_answer(url: str, why: str) -> Unavailable:
+    """What a 200 is that can't be what was asked for."""
+    return Unavailable(_text(url, f"gave an answer that can't be read ({why[:120]})"), reason="BAD_ANSWER")
+
+
+def seconds_of(retry_after: str, now: float) -> float | None:
+    """A Retry-After header in seconds: a number, or a date as seen from ``now`` (epoch). None if it is neither."""
+    text = retry_after.strip()
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError):
+        return None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _text(url: str, what: str) -> str:
+    parts = urlsplit(url)  # never the query: it may hold a signature
+    return f"{parts.netloc}{parts.path} {what}"
