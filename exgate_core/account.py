@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -109,7 +109,7 @@ async def open_account(
 ) -> AsyncIterator[Account]:
     """Enter the adapter and leave it again in the calling task."""
     async with AsyncExitStack() as stack:
-        if hasattr(adapter, "__aenter__"):
+        if isinstance(adapter, AbstractAsyncContextManager):
             await stack.enter_async_context(adapter)
         yield Account(
             name, identity, adapter, exchange, capabilities, trading=trading, settle=settle, deadline=deadline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import anyio
@@ -174,7 +174,7 @@ async def open_exchange(
     """Enter the adapters, fetch the market list, and leave them again, all in the calling task."""
     async with AsyncExitStack() as stack:
         for adapter, _ in adapters:
-            if hasattr(adapter, "__aenter__"):
+            if isinstance(adapter, AbstractAsyncContextManager):
                 await stack.enter_async_context(adapter)
         exchange = Exchange(name, adapters, deadline)
         await exchange.refresh_markets()

@@ -18,7 +18,6 @@ from .errors import ExGateError, NotFound
 from .hookspecs import Wrapper
 from .journal import Journal, Step, no_step
 from .lives import Life
-from .models import AccountCapabilities
 from .opening import Openings, Public
 from .orders import Orders
 from .plugins import Catalogue, Offer
@@ -144,7 +143,7 @@ class Gateway:
             offer = self.catalogue.private(name, section)
         except ExGateError as error:
             return Private(None, refusal=error)
-        capabilities = offer.account_capabilities or AccountCapabilities()
+        capabilities = offer.account_capabilities
         trading = section.trading or not capabilities.real
         configured = None
         if section.credentials is not None or not capabilities.needs_credentials:

@@ -22,7 +22,7 @@ from .errors import ExGateError
 from .exchange import Exchange, PublicSide, open_exchange
 from .feeds import Feeds
 from .lives import Life
-from .models import AccountCapabilities, ExchangeCapabilities
+from .models import ExchangeCapabilities
 from .orders import Orders
 from .plugins import Catalogue, Offer
 from .reads import Reads
@@ -107,7 +107,7 @@ class Openings:
     @asynccontextmanager
     async def _open_public(self, name: str, section: Section, offers: tuple[Offer, ...]) -> AsyncIterator[Public]:
         runtime, deadline = self._runtime, self._settings.server.deadline
-        stated = [(offer, offer.exchange_capabilities or ExchangeCapabilities()) for offer in offers if offer.exchange]
+        stated = [(offer, offer.exchange_capabilities) for offer in offers if offer.exchange]
         async with self._transport(section, stated[0][1] if stated else ExchangeCapabilities()) as transport:
             adapters = [(self._adapter(name, section, offer, transport), capable) for offer, capable in stated]
             async with (
@@ -143,7 +143,7 @@ class Openings:
     ) -> AsyncIterator[Account]:
         assert offer.account is not None
         deadline = self._settings.server.deadline
-        capabilities = offer.account_capabilities or AccountCapabilities()
+        capabilities = offer.account_capabilities
         public = await self.exchange(name, section).get(deadline)
         if credentials is not None:
             # a file or a command may stand behind a secret: it must not hold the loop
