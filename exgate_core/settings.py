@@ -140,6 +140,10 @@ class Section(Struct, frozen=True, kw_only=True):
         return bool(self.upstream_prefix) and address.scheme != "https" and not is_loopback(address.hostname or "")
 
 
+SECTION_KEYS = frozenset(field.name for field in fields(Section)) - {"extra"}
+"""The keys of a section that are ExGate's own."""
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """Everything a gateway is told."""
 
@@ -191,7 +195,7 @@ def plugin_settings(settings: Settings, name: str, struct: type[T] | None) -> T 
     names = {field.encode_name for field in fields(struct)} if struct else set[str]()
     for key in extra:
         if key not in names:
-            raise unknown_key(lambda _: str(settings.path or ""), f"exchanges.{name}.{key}", names | _section_keys())
+            raise unknown_key(lambda _: str(settings.path or ""), f"exchanges.{name}.{key}", names | SECTION_KEYS)
     return convert(extra, struct, lambda _: str(settings.path or ""), f"exchanges.{name}") if struct else None
 
 
@@ -229,10 +233,9 @@ class _Loader:
     def _section(self, name: str, data: object) -> Section:
         path = f"exchanges.{name}"
         table = self._table(data, path)
-        known = _section_keys()
-        own = {key: value for key, value in table.items() if key in known}
+        own = {key: value for key, value in table.items() if key in SECTION_KEYS}
         section = self._convert({"exchange": name, **own}, Section, path)
-        extra = {key: value for key, value in table.items() if key not in known}
+        extra = {key: value for key, value in table.items() if key not in SECTION_KEYS}
         section = replace(section, extra=extra, upstream_prefix=_with_slash(section.upstream_prefix))
         for place, named in ((path, name), (f"{path}.exchange", section.exchange)):
             if not NAME.fullmatch(named):
@@ -325,10 +328,6 @@ def _toml(key: str, value: str) -> Any:
 
 def _user_folder(variable: str, default: str) -> Path:
     return Path(os.environ.get(variable) or Path.home() / default) / "exgate"
-
-
-def _section_keys() -> set[str]:
-    return {field.name for field in fields(Section)} - {"extra"}
 
 
 def _with_slash(prefix: str) -> str:
