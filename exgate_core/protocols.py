@@ -1,0 +1,288 @@
+"""Hypercorn's HTTP and WebSocket protocols with the doors shut that it leaves open.
+
+Importing this module puts the classes below in the place of hypercorn's own. What they change: heads are read
+strictly (``heads``), h2c upgrades are ignored, nothing is compressed, refusals carry a google.rpc.Status, inbound
+WebSocket frames are limited, bodies that nobody reads are dropped, resets of HTTP/2 streams are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import h2.events
+import h2.exceptions
+import h11
+import hypercorn.protocol
+import hypercorn.protocol.h2
+import hypercorn.protocol.h11
+from h2.errors import ErrorCodes
+from hypercorn.events import Closed
+from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
+from hypercorn.typing import WebsocketAcceptEvent
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import CloseConnection, Message, Ping
+
+from . import heads
+from .access import MAX_BODY
+from .errors import ExGateError, Internal, InvalidArgument, PermissionDenied
+from .status import status_json
+
+MAX_FRAME = 64 * 1024
+"""Bytes of a WebSocket message from a client."""
+
+MAX_INBOUND, INBOUND_WINDOW = 200, 10.0
+"""WebSocket frames that a client may send in so many seconds."""
+
+MAX_RESETS = 200
+"""Streams that a client may reset on one HTTP/2 connection."""
+
+_EARLY = 4096
+_SLACK = 64 * 1024
+_ONE_LINERS = frozenset((b"connection", b"upgrade", b"sec-websocket-extensions", b"sec-websocket-protocol"))
+
+
+def refusal(status: int, text: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of an answer that the server itself gives: a google.rpc.Status, then the end."""
+    error: ExGateError
+    if status == 403:
+        error = PermissionDenied(f"HTTP: {text}.", reason="HOST_NOT_ALLOWED")
+    elif status >= 500:
+        error = Internal("INTERNAL: a bug in ExGate or a plugin; the log has it.")
+    else:
+        error = InvalidArgument(f"HTTP: {text}. Nothing was sent.", reason="BAD_HTTP", status=status)
+    body = status_json(error)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"exgate-reason", error.reason.encode("ascii")),
+        (b"connection", b"close"),
+    ]
+    return headers, body
+
+
+class StrictConnection(h11.Connection):
+    """h11, after ``heads.fault`` has seen each head. ``fault`` says what was wrong last."""
+
+    fault = "the request can't be understood"
+
+    def next_event(self) -> Any:
+        """As h11's; raises RemoteProtocolError also for what h11 tolerates."""
+        if self.their_state is h11.IDLE:
+            data = self.trailing_data[0]
+            found = heads.fault(data) if data else None
+            if found is not None:
+                self._refuse(found)
+        event = super().next_event()
+        if isinstance(event, h11.Request) and not _one_liners_ascii(list(event.headers)):
+            self._refuse(heads.Fault(400, "a header of the handshake is not ASCII"))
+        return event
+
+    def _refuse(self, found: heads.Fault) -> None:
+        self.fault = found.text
+        raise h11.RemoteProtocolError(found.text, error_status_hint=found.status)
+
+
+class Http1(H11Protocol):
+    """HTTP/1.0 and 1.1."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._strict = StrictConnection(h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size)
+        self.connection = self._strict
+
+    @property
+    def half_a_head(self) -> bool:
+        """Whether a request has begun whose head isn't complete."""
+        return self.stream is None and bool(self._strict.trailing_data[0])
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        if event.method == b"PRI" and event.http_version == b"2.0":
+            raise H2ProtocolAssumedError(b"PRI * HTTP/2.0\r\n\r\n" + self._strict.trailing_data[0])
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        if not request.target.startswith(b"/"):
+            request = h11.Request(
+                method=request.method,
+                headers=request.headers,
+                target=heads.origin_form(request.target),
+                http_version=request.http_version,
+            )
+        await super()._create_stream(request)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        headers, body = refusal(status_code, self._strict.fault)
+        all_headers = headers + self.config.response_headers("h11")
+        await self._send_h11_event(h11.Response(status_code=status_code, headers=all_headers))
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+
+
+class Http2(H2Protocol):
+    """HTTP/2, by prior knowledge or by TLS."""
+
+    _resets = 0
+
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        for event in events:
+            if isinstance(event, h2.events.StreamReset):
+                self._resets += 1
+                if self._resets > MAX_RESETS:
+                    await self.send(Closed())
+                    return
+            elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+                with suppress(h2.exceptions.ProtocolError):
+                    self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                continue
+            await super()._handle_events([event])
+
+    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
+        if _is_sound(request.headers):
+            await super()._create_stream(request)
+        else:
+            self.connection.reset_stream(request.stream_id, ErrorCodes.PROTOCOL_ERROR)
+
+
+class Http(HTTPStream):
+    """One request and its answer."""
+
+    complete = False
+    """Whether the whole body has come."""
+    started = 0.0
+    """When its head had come, on the loop's clock."""
+    _received = 0
+
+    async def handle(self, event: Event) -> None:
+        """Pass an event on to the app."""
+        if isinstance(event, Request):
+            self.started = asyncio.get_running_loop().time()
+        elif isinstance(event, Body):
+            self._received += len(event.data)
+            if self._received > MAX_BODY + _SLACK:
+                return
+        elif isinstance(event, EndBody):
+            self.complete = True
+        await super().handle(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        headers, body = refusal(status_code, "")
+        await self.send(Response(stream_id=self.stream_id, headers=headers, status_code=status_code))
+        await self.send(Body(stream_id=self.stream_id, data=body))
+        await self.send(EndBody(stream_id=self.stream_id))
+        self.state = ASGIHTTPState.CLOSED
+
+
+class WebSocket(WSStream):
+    """One WebSocket. No extension is ever negotiated."""
+
+    partial_since: float | None = None
+    """Since when a message has been under way without its end, on the loop's clock."""
+    _count = 0
+    _window = 0.0
+    _early = b""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames may be sent."""
+        return not self.closed and self.state == ASGIWebsocketState.CONNECTED
+
+    async def handle(self, event: Event) -> None:
+        """Pass an event on to the app; frames that come before the accept wait for it."""
+        if isinstance(event, (Body, Data)) and self.app_put is not None and not self.handshake.accepted:
+            self._early += event.data
+            if len(self._early) > _EARLY:
+                await self.send(StreamClosed(stream_id=self.stream_id))
+            return
+        if isinstance(event, (Body, Data)) and self.connection.state is ConnectionState.CLOSED:
+            return
+        await super().handle(event)
+
+    async def _accept(self, message: WebsocketAcceptEvent) -> None:
+        # Hypercorn offers permessage-deflate without a switch, and wsproto inflates even what was not negotiated.
+        self.handshake.extensions = None
+        await super()._accept(message)
+        self.connection = Connection(ConnectionType.SERVER, [])
+        if self._early:
+            await self.handle(Data(stream_id=self.stream_id, data=self._early))
+
+    async def _handle_events(self) -> None:
+        for event in self.connection.events():
+            if isinstance(event, CloseConnection):
+                await self._closed(event)
+                return
+            if self._flooded():
+                return await self.end(1008)
+            if isinstance(event, Message):
+                try:
+                    await self._message(event)
+                except FrameTooLargeError:
+                    return await self.end(1009)
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+
+    async def end(self, code: int) -> None:
+        """Close with a code, whatever the app is doing."""
+        await self._send_wsproto_event(CloseConnection(code=code))
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _closed(self, event: CloseConnection) -> None:
+        if self.connection.state is ConnectionState.REMOTE_CLOSING:
+            await self._send_wsproto_event(event.response())
+            await self.send(StreamClosed(stream_id=self.stream_id))
+        elif self.connection.state is ConnectionState.OPEN:
+            await self.end(event.code)
+        else:
+            await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _message(self, event: Message[Any]) -> None:
+        self.buffer.extend(event)
+        if not event.message_finished:
+            self.partial_since = self.partial_since or asyncio.get_running_loop().time()
+            return
+        self.partial_since = None
+        if self.app_put is not None:
+            await self.app_put(self.buffer.to_message())
+        self.buffer.clear()
+
+    def _flooded(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now - self._window > INBOUND_WINDOW:
+            self._window, self._count = now, 0
+        self._count += 1
+        return self._count > MAX_INBOUND
+
+    async def _send_error_response(self, status_code: int) -> None:
+        headers, body = refusal(status_code, "the WebSocket handshake is not valid")
+        await self.send(Response(stream_id=self.stream_id, headers=headers, status_code=status_code))
+        await self.send(Body(stream_id=self.stream_id, data=body))
+        await self.send(EndBody(stream_id=self.stream_id))
+
+
+def _one_liners_ascii(headers: list[tuple[bytes, bytes]]) -> bool:
+    return all(value.isascii() for name, value in headers if name in _ONE_LINERS)
+
+
+def _is_sound(headers: list[Any]) -> bool:
+    fields = dict(headers)
+    path, authority = fields.get(b":path", b""), fields.get(b":authority")
+    if not path.startswith(b"/") or not path.isascii() or not _one_liners_ascii(headers):
+        return False
+    if fields.get(b":method", b"").upper() == b"CONNECT" and fields.get(b":protocol") != b"websocket":
+        return False
+    return authority is None or fields.get(b"host", authority) == authority
+
+
+for _module, _name, _ours in (
+    (hypercorn.protocol, "H11Protocol", Http1),
+    (hypercorn.protocol, "H2Protocol", Http2),
+    (hypercorn.protocol.h11, "HTTPStream", Http),
+    (hypercorn.protocol.h11, "WSStream", WebSocket),
+    (hypercorn.protocol.h2, "HTTPStream", Http),
+    (hypercorn.protocol.h2, "WSStream", WebSocket),
+):
+    setattr(_module, _name, _ours)

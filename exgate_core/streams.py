@@ -1,0 +1,224 @@
+"""The WebSocket sender: trades and their status from one reader to one client, until either is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+
+from .errors import ExGateError, Internal, InvalidArgument, Unavailable, Unimplemented
+from .feeds import ReaderClosed
+from .requests import parse_query
+from .status import status_json
+
+if TYPE_CHECKING:
+    from .models import Market
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+GOING_AWAY, POLICY, INTERNAL = 1012, 1008, 1011
+"""Close codes: the gateway restarts; the client is too slow or sends too much; a bug."""
+
+_LOG = logging.getLogger("exgate.streams")
+_SINCE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_KNOWN = frozenset(("symbol", "since_id"))
+_INBOUND, _INBOUND_WINDOW = 100, 10.0
+_CLOSE_DEADLINE = 2.0
+
+
+class Reader(Protocol):
+    """One client's place in a stream of trades."""
+
+    async def next(self) -> bytes:
+        """The next text frame; raises ReaderClosed(code, reason)."""
+        ...
+
+
+class Entry(Protocol):
+    """What a stream needs of a name behind the API."""
+
+    exchange: Any
+
+    async def pull_trade(self, market: Market, since_id: str | None, serve: Callable[[Any], Awaitable[None]]) -> None:
+        """Subscribe and run ``serve(reader)``."""
+        ...
+
+
+class Gateway(Protocol):
+    """What a stream needs of the gateway."""
+
+    draining: bool
+
+    async def entry(self, name: str) -> Any:
+        """The open name."""
+        ...
+
+
+class Guard(Protocol):
+    """Who may come in."""
+
+    def check(self, scope: Mapping[str, Any]) -> None:
+        """Raises ExGateError."""
+        ...
+
+
+async def pull_trade_socket(
+    scope: Mapping[str, Any], receive: Receive, send: Send, gateway: Gateway, guard: Guard, *, stall: float = 10.0
+) -> None:
+    """Serve ``/v1/{exchange}/pull_trade`` as a WebSocket; ``scope["path_params"]`` holds ``exchange``.
+
+    A client that takes no byte for ``stall`` seconds is closed with 1008.
+    """
+    await receive()
+    stream = _Stream(receive, send, stall)
+    try:
+        guard.check(scope)
+        entry, market, since_id = await _wanted(scope, gateway)
+        await entry.pull_trade(market, since_id, stream.serve)
+    except ExGateError as error:
+        await stream.fail(scope, error)
+    except Exception:
+        _LOG.exception("a stream broke")
+        await stream.fail(scope, Internal("INTERNAL: a bug in ExGate or a plugin; the log has it."))
+
+
+async def deny(scope: Mapping[str, Any], send: Send, error: ExGateError) -> None:
+    """Refuse a WebSocket before it is accepted: the HTTP status and the google.rpc.Status of the error."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": POLICY, "reason": error.reason})
+        return
+    body = status_json(error)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"exgate-reason", error.reason.encode("ascii")),
+    ]
+    await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+async def _wanted(scope: Mapping[str, Any], gateway: Gateway) -> tuple[Entry, Market, str | None]:
+    if gateway.draining:
+        raise Unavailable("SHUTTING_DOWN: the gateway is stopping.", reason="SHUTTING_DOWN")
+    params, _ = parse_query(scope["query_string"], _KNOWN)
+    since_id = params.get("since_id") or None
+    if since_id is not None and not _SINCE_ID.fullmatch(since_id):
+        raise InvalidArgument.of("since_id", "the trade_id of the last trade received")
+    entry = await gateway.entry(scope["path_params"]["exchange"])
+    if not entry.exchange.has("pull_trade"):
+        raise Unimplemented("UNIMPLEMENTED: no installed plugin streams the trades of this exchange.")
+    return entry, entry.exchange.markets.resolve(params.get("symbol", "")), since_id
+
+
+class _Stream:
+    """Both directions of one accepted WebSocket, and the watch on a client that takes nothing."""
+
+    def __init__(self, receive: Receive, send: Send, stall: float) -> None:
+        self._receive, self._send, self._stall = receive, send, stall
+        self._accepted = self._gone = self._busy = False
+        self._sent = 0
+        self._code, self._reason = INTERNAL, ""
+
+    async def serve(self, reader: Reader) -> None:
+        """Accept, then forward frames until the reader closes, the client leaves or misbehaves."""
+        await self._send({"type": "websocket.accept"})
+        self._accepted = True
+        async with anyio.create_task_group() as tasks:
+            watch = _Watch(self, tasks.cancel_scope, self._stall)
+            tasks.start_soon(self._listen, tasks.cancel_scope)
+            try:
+                await self._forward(reader)
+            except ReaderClosed as closed:
+                self.end(closed.code, closed.reason)
+            except Exception:
+                _LOG.exception("a stream broke")
+            finally:
+                watch.stop()
+            tasks.cancel_scope.cancel()
+        await self._close()
+
+    async def fail(self, scope: Mapping[str, Any], error: ExGateError) -> None:
+        """Tell the client what went wrong: before the accept as an HTTP answer, after it as a close code."""
+        if not self._accepted:
+            await deny(scope, self._send, error)
+        else:
+            self.end(INTERNAL, error.reason)
+            await self._close()
+
+    def stuck(self, seen: int) -> bool:
+        """Whether the send that was under way after ``seen`` frames still is."""
+        return self._busy and self._sent == seen
+
+    def end(self, code: int, reason: str) -> None:
+        """Say why the stream ends."""
+        self._code, self._reason = code, reason
+
+    @property
+    def sent(self) -> int:
+        """Frames sent so far."""
+        return self._sent
+
+    async def _forward(self, reader: Reader) -> None:
+        send = self._send
+        while True:
+            frame = await reader.next()
+            self._busy = True
+            await send({"type": "websocket.send", "text": frame.decode()})
+            self._busy = False
+            self._sent += 1
+            # A server's send() to a client that is gone may neither raise nor wait: without this the loop never ends.
+            await asyncio.sleep(0)
+
+    async def _listen(self, scope: anyio.CancelScope) -> None:
+        """Notice that the client leaves. It has nothing to say: a little is ignored, much ends the stream."""
+        window, count = anyio.current_time(), 0
+        while (await self._receive())["type"] != "websocket.disconnect":
+            count += 1
+            if anyio.current_time() - window > _INBOUND_WINDOW:
+                window, count = anyio.current_time(), 1
+            if count > _INBOUND:
+                self.end(POLICY, "too many messages")
+                scope.cancel()
+                return
+        self._gone = True
+        scope.cancel()
+
+    async def _close(self) -> None:
+        """Send the close frame and give the client a moment to answer it."""
+        if self._gone:
+            return
+        self._gone = True
+        with anyio.move_on_after(_CLOSE_DEADLINE):
+            await self._send({"type": "websocket.close", "code": self._code, "reason": self._reason})
+            while (await self._receive())["type"] != "websocket.disconnect":
+                pass
+
+
+class _Watch:
+    """Ends a stream whose client takes nothing, with one timer per stream instead of one per frame."""
+
+    def __init__(self, stream: _Stream, scope: anyio.CancelScope, period: float) -> None:
+        self._stream, self._scope, self._period = stream, scope, period
+        self._loop = asyncio.get_running_loop()
+        self._arm()
+
+    def stop(self) -> None:
+        """No more looks."""
+        self._timer.cancel()
+
+    def _arm(self) -> None:
+        self._seen = self._stream.sent
+        self._timer = self._loop.call_later(self._period, self._look)
+
+    def _look(self) -> None:
+        if self._stream.stuck(self._seen):
+            self._stream.end(POLICY, "slow")
+            self._scope.cancel()
+        else:
+            self._arm()
