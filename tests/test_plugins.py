@@ -325,11 +325,12 @@ def test_one_file_plugins_of_a_folder(install: Install, tmp_path: Path) -> None:
     assert catalogue.public("acme", "mine.py")[0].distribution == "mine.py"
 
 
-def test_the_example_of_a_one_file_plugin(caplog: pytest.LogCaptureFixture) -> None:
-    catalogue = load_catalogue([], Path(__file__).parents[1] / "examples")
-    assert report(catalogue, "audit_plugin.py").wraps
-    assert len(catalogue.wrappers("acme", "place_order")) == 1
-    assert catalogue.wrappers("acme", "depth") == ()
+def test_the_examples_of_one_file_plugins() -> None:
+    catalogue = load_catalogue([], Path(__file__).parents[1] / "examples" / "one_file")
+    assert [one.refused for one in catalogue.reports] == [""] * len(catalogue.reports)
+    assert catalogue.public("lemon")[0].distribution == "lemon.py"
+    assert len(catalogue.wrappers("lemon", "place_order")) == 1
+    assert catalogue.wrappers("lemon", "depth") == ()
 
 
 def test_tracing_prints_every_call_of_a_modules_hooks(

@@ -1,4 +1,4 @@
-"""A plugin in one file: log every order and cancel. Try it: exgate serve --plugins-dir examples"""
+"""A plugin in one file: log every order and cancel. Try it: exgate serve --plugins-dir examples/one_file"""
 
 import logging
 
