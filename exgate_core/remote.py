@@ -48,7 +48,7 @@ class Door(Protocol):
     """What the verbs talk to: a running gateway, or one that was opened in this process."""
 
     def call(self, method: str, path: str, params: Params = (), body: Any = None, key: str = "") -> Reply:
-        """One request. Raises NotSent if there is nobody to ask, OSError or HTTPException if the answer got lost."""
+        """One request. Raises NotSent if there is nobody to ask, OSError if the answer got lost."""
         ...
 
     def follow(self, path: str, params: Params, show: Show) -> Closed:
@@ -69,13 +69,11 @@ class Target(NamedTuple):
 
 
 class Remote:
-    """A gateway that runs elsewhere: another process, another machine."""
+    """A gateway that runs elsewhere: another process, another machine. The URL has a scheme and a host."""
 
     def __init__(self, target: Target, timeout: float = 60.0) -> None:
         self._target, self._timeout = target, timeout
         self._parts = urlsplit(target.url)
-        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
-            raise errors.InvalidArgument.of("--url", f"must look like http://127.0.0.1:8000, not {target.url!r}")
 
     def call(self, method: str, path: str, params: Params = (), body: Any = None, key: str = "") -> Reply:
         """See ``Door``."""
@@ -87,18 +85,22 @@ class Remote:
         if key:
             headers["Idempotency-Key"] = key
         with closing(self._connect()) as connection:
-            connection.request(method, self._path(path, params), data, headers)
-            return _reply(connection.getresponse())
+            try:
+                connection.request(method, self._path(path, params), data, headers)
+                return _reply(connection.getresponse())
+            except http.client.HTTPException as error:
+                raise ConnectionError(str(error) or type(error).__name__) from None
 
     def follow(self, path: str, params: Params, show: Show) -> Closed:
         """See ``Door``."""
-        with (
-            closing(self._connect()) as connection,
-            _upgrade(connection, self._path(path, params), self._headers()) as fp,
-        ):
-            connection.sock.settimeout(None)
-            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            return _read_frames(connection.sock, fp, show)
+        with closing(self._connect()) as connection:
+            try:
+                with _upgrade(connection, self._path(path, params), self._headers()) as fp:
+                    connection.sock.settimeout(None)
+                    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    return _read_frames(connection.sock, fp, show)
+            except (OSError, http.client.HTTPException) as error:
+                return Closed(1006, str(error) or type(error).__name__)
 
     def _path(self, path: str, params: Params) -> str:
         query = urlencode(params)

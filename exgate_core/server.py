@@ -25,6 +25,7 @@ from .settings import state_dir
 from .streams import Receive, Send, deny
 
 if TYPE_CHECKING:
+    from .journal import Step
     from .plugins import Catalogue
     from .settings import Server, Settings
 
@@ -62,20 +63,25 @@ class Stop:
             loop.add_signal_handler(number, self.ask)
 
 
-def serve(settings: Settings, catalogue: Catalogue, *, ready: Callable[[str], None]) -> None:
+def serve(settings: Settings, catalogue: Catalogue, *, ready: Callable[[str], None], step: Step | None = None) -> None:
     """Run a gateway until SIGTERM or SIGINT. ``ready`` is given the one line that says where it listens.
+
+    ``step`` is called with the name of each step of an order, for tests of crashes.
 
     Raises FailedPrecondition where it must not start: an unsafe bind, an address in use, a readable token file.
     """
     check_bind(settings.server)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, catalogue, ready))
+        runner.run(_serve(settings, catalogue, ready, step))
 
 
-async def _serve(settings: Settings, catalogue: Catalogue, ready: Callable[[str], None]) -> None:
+async def _serve(
+    settings: Settings, catalogue: Catalogue, ready: Callable[[str], None], step: Step | None = None
+) -> None:
     # Here, not above: tests of the server alone need no gateway.
     from .app import make_app
     from .gateway import open_gateway
+    from .journal import no_step
 
     stop = Stop()
     stop.listen_to_signals()
@@ -83,7 +89,7 @@ async def _serve(settings: Settings, catalogue: Catalogue, ready: Callable[[str]
     listener = listen(server)
     try:
         guard = Guard(server, load_tokens(state_dir(settings)), _port(listener))
-        async with open_gateway(settings, catalogue) as gateway:
+        async with open_gateway(settings, catalogue, step=step or no_step) as gateway:
             await run(make_app(gateway, guard), server, listener, gateway, stop, ready=ready, source=settings.path)
     finally:
         listener.close()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from . import tables
 from .errors import ExGateError, NotFound
@@ -62,6 +61,8 @@ def resolve(options: Options, row: int, order_id: str, never_placed: bool) -> No
     """Settle ROW by hand, after a look at the exchange's own site. The gateway must not be running."""
     if bool(order_id) == never_placed:
         raise click.UsageError("say either --placed ORDER_ID or --never-placed")
+    import asyncio
+
     settled = asyncio.run(_resolve(_journal_path(options), row, order_id))
     options.print(_plain(settled), _fields(settled))
 
@@ -72,18 +73,9 @@ def resolve(options: Options, row: int, order_id: str, never_placed: bool) -> No
 def plugins(options: Options) -> None:
     """The installed plugins: what each serves, and which were refused and why."""
     reports = _catalogue(options, options.settings()).reports
-    columns = ("package", "version", "serves", "wraps", "refused")
-    rows = [(report.package, report.version, _serves(report), report.wraps, report.refused) for report in reports]
-    values = [
-        {
-            "package": report.package,
-            "version": report.version,
-            "serves": {name: sorted(operations) for name, operations in report.serves.items()},
-            "wraps": report.wraps,
-            "refused": report.refused,
-        }
-        for report in reports
-    ]
+    columns = ("package", "version", "serves", "wraps", "problem")
+    rows = [(report.package, report.version, _serves(report), report.wraps, _problem(report)) for report in reports]
+    values = [msgspec.to_builtins(report, str_keys=True, order="sorted") for report in reports]
     options.print(values, tables.table(columns, rows, "no plugins are installed"))
 
 
@@ -100,11 +92,13 @@ def check(options: Options) -> int:
 
 
 @click.command()
-def openapi() -> None:
+@common
+@click.pass_obj
+def openapi(options: Options) -> None:
     """Print the OpenAPI document."""
-    from . import openapi as document
+    from .openapi import document
 
-    click.echo(json.dumps(document.document(), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(document(options.settings().server.root_path), indent=2, ensure_ascii=False))
 
 
 VERBS: tuple[click.Command, ...] = (journal, plugins, check, openapi)
@@ -122,6 +116,10 @@ def _serves(report: PluginReport) -> str:
     return ", ".join(names) if len(names) < 6 else f"{', '.join(names[:5])} and {len(names) - 5} more"
 
 
+def _problem(report: PluginReport) -> str:
+    return f"refused: {report.refused}" if report.refused else report.clash
+
+
 def _problems(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
     from .settings import plugin_settings
 
@@ -130,11 +128,11 @@ def _problems(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
             yield f"plugin {report.package}: {report.refused}"
     for name, section in settings.exchanges.items():
         try:
-            if section.credentials is not None:
-                offer = catalogue.private(name, section)
-            else:
-                offer = catalogue.public(section.exchange, section.plugin)[0]
-            plugin_settings(settings, name, offer.settings)
+            offers = catalogue.public(section.exchange, section.plugin)
+            if section.credentials is not None or section.account:
+                offers = (*offers, catalogue.private(name, section))
+            for offer in offers:
+                plugin_settings(settings, name, offer.settings)
         except ExGateError as error:
             yield error.message
 
@@ -142,7 +140,7 @@ def _problems(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
 def _journal_path(options: Options) -> Path:
     from . import settings
 
-    return settings.state_dir(options.settings()) / "journal.sqlite"
+    return settings.state_dir(options.settings()) / "orders.db"
 
 
 def _undecided() -> str:
@@ -153,6 +151,8 @@ def _undecided() -> str:
 
 def _read(options: Options, where: str, *values: object) -> list[Row]:
     """Rows, read beside a gateway that may be running: this connection can't write."""
+    import sqlite3
+
     from . import rows
 
     path = _journal_path(options)

@@ -6,7 +6,6 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,6 +63,8 @@ class Options:
         """The gateway that runs at ``--url``, or where the settings say."""
         from . import remote, settings
 
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise click.UsageError(f"--url wants an address like http://127.0.0.1:8000, not {self.url!r}")
         loaded = self.settings()
         return remote.Remote(remote.target_of(loaded, self.url, settings.state_dir(loaded)))
 
@@ -92,7 +93,7 @@ class Options:
 
         try:
             reply = self.running().call("POST", path, (), body, key)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise OutcomeUnknown(f"the connection to the gateway was lost ({error}). It may have been sent.") from None
         if reply.status == 200:
             return reply
@@ -123,7 +124,7 @@ def ask(door: Door, path: str, params: Params = ()) -> Reply:
 
     try:
         reply = door.call("GET", path, params)
-    except (OSError, HTTPException) as error:
+    except OSError as error:
         raise Unavailable(f"the connection to the gateway was lost ({error})") from None
     if reply.status != 200:
         raise error_of(reply)
