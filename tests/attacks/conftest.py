@@ -1,0 +1,24 @@
+"""The servers that are attacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from exgate_core.connections import Deadlines
+
+from ..support.doors import Address, Running, serving
+
+
+@pytest.fixture(scope="module")
+def stubbed() -> Iterator[Running]:
+    """A server over a stub, with short deadlines."""
+    with serving(deadlines=Deadlines(idle=30.0, head=1.0, body=1.0, write=3.0, linger=1.0)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server_address(stubbed: Running) -> Address:
+    """Where the attacked server listens; it serves an exchange ``stub`` with a market BTC/USDT."""
+    return stubbed.address
