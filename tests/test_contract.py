@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from base64 import b64decode
 from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from google.rpc import error_details_pb2 as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +16,7 @@ from exgate_core import contract, status
 from exgate_core.errors import ExGateError, RateLimited, Violation
 from exgate_core.models import Balance, CancelResult, Depth, Order, Trade
 
+oracle: Any = importlib.import_module("google.rpc.error_details_pb2")  # it has no types
 TRADE = Trade(id="1403", price="0.10", qty="20.0", time=1_700_000_000_123, taker_side="sell")
 ORDER = Order(
     order_id="A-1",
