@@ -174,7 +174,7 @@ async def open_gateway(
     runtime = runtime or Runtime()
     path = state_dir(settings) / "orders.db"
     async with Journal(path, step, runtime.clock) as journal, anyio.create_task_group() as tasks:
-        orders = Orders(journal, runtime, tasks, settings.orders)
+        orders = Orders(journal, runtime, tasks, settings.orders, step=step)
         openings = Openings(settings, catalogue, orders, runtime, tasks)
         gateway = Gateway(settings, catalogue, journal, orders, openings, runtime)
         await gateway.start(tasks)

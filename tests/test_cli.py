@@ -335,7 +335,7 @@ def test_the_openapi_document_is_printed(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_crash_leaves_a_row_that_can_be_settled_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = ("-s", f"server.state_dir={tmp_path}")
-    with serving(tmp_path, environment={"EXGATE_CRASH_AT": "orders.send"}) as running:
+    with serving(tmp_path, environment={"EXGATE_CRASH_AT": "exchange.place"}) as running:
         assert run(*ORDER, "--url", running.url, capsys=capsys)[0] == 6
         assert running.process.wait(10) == -signal.SIGKILL
     (row,) = answer("journal", "list", *state, capsys=capsys)
