@@ -8,8 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
 
-from exgate_core.errors import NotFound, Refused
-from exgate_core.models import DepthDelta, Level, Market, OrderRequest, Side, TimeInForce
 from exgate_paper import Engine, Ledger, PaperMarket
 from exgate_paper.ledger import Accepted, Moved
 from exgate_paper.rules import Fees
@@ -18,8 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from paper_reference import MAKER_FEE, TAKER_FEE, Reference, Resting, Told
 
+from exgate_core.errors import NotFound, Refused
+from exgate_core.models import DepthDelta, Level, Market, OrderRequest, Side, TimeInForce
+
 MARKETS = [
-    PaperMarket(symbol="BTC/USDT", price="1", tick="0.5", step="0.002", min_amount="0.004", min_notional="0.7").market(),
+    PaperMarket(
+        symbol="BTC/USDT", price="1", tick="0.5", step="0.002", min_amount="0.004", min_notional="0.7"
+    ).market(),
     PaperMarket(symbol="ETH/USDT", price="1", tick="0.01", step="0.1", max_amount="2", min_notional="0").market(),
     PaperMarket(symbol="ETH/BTC", price="1", tick="0.00005", step="0.1", min_notional="0").market(),
 ]
@@ -131,7 +134,9 @@ class PaperMachine(RuleBasedStateMachine):
         )
         self.place(account, request)
 
-    @rule(market=markets, orders=st.lists(st.tuples(accounts, sides, st.integers(-2, 2), amounts), min_size=1, max_size=8))
+    @rule(
+        market=markets, orders=st.lists(st.tuples(accounts, sides, st.integers(-2, 2), amounts), min_size=1, max_size=8)
+    )
     def burst(self, market: Market, orders: list[tuple[str, Side, int, int]]) -> None:
         """A crowd at few prices: long queues, many fills."""
         for account, side, away, amount in orders:

@@ -1,4 +1,4 @@
-"""A second, naive exchange in decimals: sorts every order for every match. Slow, plain, and written for no other use."""
+"""A second, naive exchange in decimals: sorts every order for every match. Slow, plain, for tests only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine against a naive second exchange, on random histories. ``proofs/matching.py`` runs many more, and shortens what fails."""
+"""The engine against a naive second exchange, on random histories. ``proofs/matching.py`` runs more, and shrinks."""
 
 from __future__ import annotations
 

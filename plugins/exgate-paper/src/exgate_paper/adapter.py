@@ -80,7 +80,7 @@ class PaperExchange:
 
     def _open_market(self) -> None:
         fresh = not self.engine.time
-        if not fresh or self.settings.levels or self.settings.rate > 0:
+        if self.settings.levels or self.settings.rate > 0:
             self.market.open()
         if fresh and self.settings.rate > 0:
             self.market.step(_WARM_UP * len(self.settings.markets))

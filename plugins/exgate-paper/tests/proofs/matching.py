@@ -1,6 +1,6 @@
 """Many random histories of the matching engine, judged by a naive second exchange, and its speed. Prints figures.
 
-    python plugins/exgate-paper/tests/proofs/matching.py --sequences 2000 --seed 1
+python plugins/exgate-paper/tests/proofs/matching.py --sequences 2000 --seed 1
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def speed(orders: int) -> None:
     """Orders a second through the public door of the engine: decimal strings in, matched, recorded."""
     import random
 
-    from exgate_core.models import OrderRequest
     from exgate_paper import Engine
     from exgate_paper.settings import DEFAULT_MARKETS
+
+    from exgate_core.models import OrderRequest
 
     market, dice = DEFAULT_MARKETS[0].market(), random.Random(1)
     engine = Engine([market], now=lambda: 0)
