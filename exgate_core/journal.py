@@ -101,11 +101,14 @@ class Journal:
         await self._submit("journal.sent", lambda connection: rows.mark_sent(connection, row.id, now))
         return now
 
-    async def decide(self, row: Row, state: str, order_id: str = "", answer: str = "") -> None:
-        """Write what became of the order, durable on return."""
+    async def decide(self, row: Row, state: str, order_id: str = "", answer: str = "", *, was: str = "") -> None:
+        """Write what became of the order, durable on return. A decided row stays as it is.
+
+        ``was``: only if the row is still in this state.
+        """
         now = self._now()
         await self._submit(
-            "journal.outcome", lambda connection: rows.decide(connection, row.id, state, order_id, answer, now)
+            "journal.outcome", lambda connection: rows.decide(connection, row.id, state, order_id, answer, now, was)
         )
 
     def mark_delivered(self, row: Row) -> None:

@@ -133,7 +133,7 @@ def select(connection: sqlite3.Connection, where: str, *values: object) -> list[
 def claim(connection: sqlite3.Connection, draft: Draft, now: int) -> Claim:
     """The row of the draft's key: the earlier one, or a new INTENT that may be sent."""
     same_key = select(connection, "account = ? AND key = ?", draft.account, draft.key)
-    if same_key and not _is_free(same_key[0]):
+    if same_key and not is_free(same_key[0]):
         return Claim(same_key[0], False)
     rival = _rival(connection, draft)
     if rival is not None:
@@ -144,10 +144,10 @@ def claim(connection: sqlite3.Connection, draft: Draft, now: int) -> Claim:
     return Claim(_one(connection, _INSERT, values), True)
 
 
-def _is_free(row: Row) -> bool:
+def is_free(row: Row) -> bool:
     """Whether nothing was placed under the key, so that it may be used again.
 
-    An INTENT here has no task that sends it: the one process that holds the file has looked.
+    An INTENT without an errand has no task that sends it: the one process that holds the file has looked.
     """
     refused_and_told = row.state == REFUSED and row.delivered > 0 and row.key.startswith("c:")
     return row.state in (NOT_SENT, INTENT) or refused_and_told
@@ -173,12 +173,14 @@ def mark_sent(connection: sqlite3.Connection, row_id: int, now: int) -> None:
     connection.execute("UPDATE orders SET state = 'SENT', sent = ? WHERE id = ?", (now, row_id))
 
 
-def decide(connection: sqlite3.Connection, row_id: int, state: str, order_id: str, answer: str, now: int) -> None:
-    """What became of the order. A row that is decided stays as it is."""
+def decide(
+    connection: sqlite3.Connection, row_id: int, state: str, order_id: str, answer: str, now: int, was: str
+) -> None:
+    """What became of the order, if it is in state ``was``; empty = in any undecided one."""
     connection.execute(
         "UPDATE orders SET state = ?, order_id = ?, answer = ?, decided = ? "
-        "WHERE id = ? AND state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED')",
-        (state, order_id, answer, now, row_id),
+        "WHERE id = ? AND state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED') AND ? IN ('', state)",
+        (state, order_id, answer, now, row_id, was),
     )
 
 

@@ -1,0 +1,142 @@
+"""After an unknown outcome: ask the exchange until it is certain whether the order is there. Nothing here sends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from . import outcomes, rows
+from .clock import Runtime
+from .errors import NotFound
+from .journal import Journal, Step
+from .models import Market, Order
+from .outcomes import Account, Verdict
+from .rows import Row
+from .waiting import Attempt
+
+LEAST_LOOKS: Final = 3
+"""How many times an order must not be found before it counts as never placed."""
+_CLOCK_SKEW_MS: Final = 60_000
+"""How far an exchange's clock may be from ours while its orders still count as new."""
+_SURELY_OLD_MS: Final = 3_600_000
+_log = logging.getLogger("exgate.orders")
+
+
+class Times(Struct, frozen=True):
+    """Moments of the monotonic clock, in seconds."""
+
+    sure_at: float
+    """From here on "not found" proves something."""
+    give_up_at: float
+
+
+class Look(Struct, frozen=True):
+    """What one question to the exchange brought."""
+
+    kind: Literal["ours", "other", "nothing", "doubtful", "failed"]
+    """other: orders that are certainly not this one; doubtful: one that may be; failed: no answer."""
+    order: Order | None = None
+
+
+def can_look(account: Account, row: Row) -> bool:
+    """Whether the exchange can be asked for this order at all."""
+    capable = account.capabilities.order_recovery != "none" and account.has("find_order")
+    return capable and bool(row.client_order_id or row.order_id)
+
+
+class Lookups:
+    """Looks orders up, one row at a time, each look bounded by ``look_limit`` seconds."""
+
+    def __init__(self, journal: Journal, runtime: Runtime, attempt: Attempt, step: Step, look_limit: float) -> None:
+        self._journal, self._runtime, self._attempt, self._step = journal, runtime, attempt, step
+        self._look_limit = look_limit
+
+    async def decide(self, account: Account, row: Row, times: Times, *, duplicate: bool = False) -> Verdict:
+        """PLACED, REFUSED, or UNKNOWN where nothing could be proven until ``give_up_at``.
+
+        ``duplicate``: the exchange refused the order as a double of one that it has.
+        """
+        clock, misses = self._runtime.clock, 0
+        pause = shortest = max(account.settle / 80, 0.005)
+        while can_look(account, row):
+            started = clock.monotonic()
+            look = await self.look(account, row)
+            misses += look.kind in ("nothing", "other")
+            if verdict := _proven(account, look, duplicate, misses, sure=started >= times.sure_at):
+                return verdict
+            now = clock.monotonic()
+            if now >= times.give_up_at:
+                break
+            await self._runtime.sleep(min(pause, times.sure_at - now) if times.sure_at > now else pause)
+            pause = min(pause * 2, shortest * 8)
+        return Verdict(rows.UNKNOWN, error=outcomes.unknown(f"{account.exchange.name} doesn't tell what became of it"))
+
+    async def look(self, account: Account, row: Row) -> Look:
+        """Ask once for the order of a row."""
+        try:
+            found = await self.ask(account, market_of(account, row.symbol), row.order_id, row.client_order_id)
+            return await self._judge(row, found)
+        except Exception as error:
+            _log.info("looking for order %s at %s failed: %r", row.client_order_id, account.exchange.name, error)
+            return Look("failed")
+
+    async def ask(
+        self, account: Account, market: Market | None, order_id: str, client_order_id: str
+    ) -> Sequence[Order]:
+        """The adapter's answer to find_order, NotFound read as none. Raises whatever else it raises."""
+
+        async def call() -> Sequence[Order]:
+            self._step("exchange.find")
+            found = await account.find_order(market, order_id, client_order_id)
+            self._step("exchange.found")
+            return found
+
+        try:
+            return await self._attempt.run(call, self._look_limit)
+        except NotFound:
+            return ()
+
+    async def _judge(self, row: Row, found: Sequence[Order]) -> Look:
+        looks = [Look(await self._kind(row, order), order) for order in found]
+        for kind in ("ours", "doubtful", "other"):
+            fitting = [look for look in looks if look.kind == kind]
+            if fitting:
+                return max(fitting, key=lambda look: look.order.time if look.order else 0)
+        return Look("nothing")
+
+    async def _kind(self, row: Row, order: Order) -> Literal["ours", "other", "doubtful"]:
+        if (order.symbol, order.side) != (row.symbol, row.side):
+            return "other"
+        known = await self._journal.by_order_id(row.account, order.order_id) if order.order_id else None
+        if known is not None and known.id != row.id:
+            return "other"
+        # Exchanges let a client id be used again once its order is closed: an old order is not this one.
+        older = row.sent - order.time if order.time else 0
+        if older > _SURELY_OLD_MS:
+            return "other"
+        same_id = order.client_order_id in ("", row.client_order_id)
+        return "ours" if order.order_id and same_id and older <= _CLOCK_SKEW_MS else "doubtful"
+
+
+def market_of(account: Account, symbol: str) -> Market | None:
+    """The market of a row."""
+    return account.exchange.markets.get(symbol) if symbol else None
+
+
+def _proven(account: Account, look: Look, duplicate: bool, misses: int, *, sure: bool) -> Verdict | None:
+    order, name = look.order, account.exchange.name
+    if look.kind == "ours" and order is not None:
+        if order.status == "rejected":
+            error = outcomes.refused(outcomes.rejection(order), name)
+            return Verdict(rows.REFUSED, error=error, order=order)
+        return Verdict(rows.PLACED, order.order_id, order=order)
+    if look.kind == "other" and duplicate and order is not None:
+        text = f"{name} has an earlier order {order.order_id} with the client order id {order.client_order_id}"
+        return Verdict(rows.REFUSED, error=outcomes.exists(text, order.order_id))
+    full = account.capabilities.order_recovery == "full"
+    if full and sure and misses >= LEAST_LOOKS and look.kind in ("nothing", "other"):
+        return Verdict(rows.REFUSED, error=outcomes.never_placed(name, account.settle))
+    return None

@@ -1,0 +1,390 @@
+"""Placing orders: intent on disk -> one send -> one of three outcomes, whatever happens on the way.
+
+The order of writes makes every death of the process safe: a row that is INTENT was certainly never sent; a row that is
+SENT may have been, and is looked up; nothing is ever sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio.abc import TaskGroup
+from msgspec import Struct, structs
+
+from . import drafts, outcomes, rows, rules
+from .cancels import Cancels
+from .clock import Runtime
+from .errands import Errand, Errands
+from .errors import Aborted, ExGateError, Internal, InvalidArgument
+from .journal import Journal, JournalError, Step, no_step
+from .lookups import Lookups, Times
+from .models import CancelResult, Market, Order, OrderRequest
+from .outcomes import Account, Verdict
+from .rows import Draft, Row
+from .waiting import Attempt, until_done
+
+if TYPE_CHECKING:
+    from . import settings as _settings
+    from .contract import PlaceBody
+
+_SEND_SHARE: Final = 0.6
+"""The part of the deadline that a send may take; the rest is for looking the order up."""
+_RECORD_PAUSES: Final = (0.0, 0.05, 0.5)
+_log = logging.getLogger("exgate.orders")
+
+
+class Placed(Struct, frozen=True):
+    """An order that the exchange has."""
+
+    order_id: str
+    client_order_id: str
+    replayed: float | None = None
+    """Seconds since the request that placed it, where this answer is a replay."""
+
+
+class Orders:
+    """Every error that comes out ends with "Nothing was sent.", "No order was placed." or "It may have been sent.".
+
+    Its metadata has ``outcome`` (refused, not-sent, unknown), ``client_order_id``, ``exchange`` and ``sent_at_ms``.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        runtime: Runtime,
+        tasks: TaskGroup,
+        settings: _settings.Orders,
+        *,
+        step: Step = no_step,
+    ) -> None:
+        self.closing = False
+        """No new orders; those under way go on, and cancels go out."""
+        self._journal, self._runtime, self._tasks, self._step = journal, runtime, tasks, step
+        self._deadline, self._reconcile_deadline = settings.deadline, settings.reconcile_deadline
+        self._send_limit = settings.deadline * _SEND_SHARE
+        self._attempt = Attempt(tasks, runtime)
+        self._lookups = Lookups(journal, runtime, self._attempt, step, settings.deadline / 2)
+        self._errands = Errands(runtime)
+        self._gates: dict[str, asyncio.Future[None]] = {}
+        self._cancels = Cancels(journal, runtime, self._attempt, self._lookups, step, settings.deadline)
+
+    async def place(self, account: Account, market: Market, body: PlaceBody, key: str) -> Placed:
+        """Place once per key. ``key`` is the Idempotency-Key, empty where the caller gave none."""
+        until = self._now() + self._deadline
+        exchange = account.exchange.name
+        try:
+            draft = drafts.make(account, market, body, key, self._runtime.random)
+            errand = self._standing(draft)
+        except ExGateError as error:
+            raise _before(error, exchange) from None
+        joined = errand is not None
+        if errand is None:
+            check = functools.partial(rules.check, market, account.capabilities, body, draft.client_order_id)
+            errand = self._begin(Errand(account, draft), lambda new: self._place(new, check, until))
+        if not await self._errands.wait(errand, until):
+            raise outcomes.told(_late(errand, joined), exchange, errand.client_order_id, errand.sent_ms)
+        return self._answer(errand, errand.verdict.result(), joined)
+
+    async def cancel(
+        self, account: Account, market: Market | None, order_id: str, client_order_id: str
+    ) -> CancelResult:
+        """Cancel by either id. Works while the journal doesn't; safe to repeat."""
+        done: asyncio.Future[CancelResult] = asyncio.get_running_loop().create_future()
+        self._errands.begin_other()
+        self._tasks.start_soon(self._cancel, done, account, market, order_id, client_order_id)
+        return await asyncio.shield(done)
+
+    async def _cancel(
+        self,
+        done: asyncio.Future[CancelResult],
+        account: Account,
+        market: Market | None,
+        order_id: str,
+        client_order_id: str,
+    ) -> None:
+        """In a task of the gateway, so that a client that leaves cuts no cancel."""
+        try:
+            done.set_result(await self._cancels.cancel(account, market, order_id, client_order_id))
+        except Exception as error:
+            done.set_exception(error)
+            done.exception()  # The client may have left; asyncio would call that forgotten.
+        finally:
+            if not done.done():
+                done.set_exception(outcomes.unknown_cancel("the gateway is shutting down"))
+            self._errands.end_other()
+
+    async def find(self, account: Account, market: Market | None, order_id: str, client_order_id: str) -> Order:
+        """The order as the exchange has it; an undecided one is looked up and decided. Never sends."""
+        row = await self._cancels.row_of(account, order_id, client_order_id)
+        if row is not None and row.state in rows.MAYBE_SENT:
+            until = self._now() + self._deadline
+            errand = self._errands.of_key(row.account, row.key) or self._resume(account, row)
+            decided = await self._errands.wait(errand, until)
+            verdict = errand.verdict.result() if decided else Verdict(rows.UNKNOWN)
+            if verdict.order is not None:
+                return verdict.order
+            if verdict.state == rows.UNKNOWN:
+                error = outcomes.unknown(f"{account.exchange.name} doesn't tell what became of the order")
+                raise outcomes.told(error, account.exchange.name, row.client_order_id, row.sent)
+        return await self._cancels.find(account, market, order_id, client_order_id)
+
+    async def reconcile(self, account: Account) -> None:
+        """Decide what a dead gateway left undecided. New orders of the account wait, ``reconcile_deadline`` at most.
+
+        What can't be decided by then becomes UNRESOLVED. Raises JournalError.
+        """
+        gate = self._gates[account.identity] = asyncio.get_running_loop().create_future()
+        try:
+            left = await self._journal.undecided(account.identity)
+            errands = [self._errands.of_key(row.account, row.key) or self._resume(account, row) for row in left]
+            until = self._now() + self._reconcile_deadline
+            for errand in errands:
+                await until_done(self._runtime, errand.verdict, until - self._now())
+            for errand in errands:
+                if errand.row is not None and not errand.verdict.done():
+                    await self._journal.decide(errand.row, rows.UNRESOLVED)
+        finally:
+            gate.set_result(None)
+            if self._gates.get(account.identity) is gate:
+                del self._gates[account.identity]
+
+    def close(self) -> None:
+        """Refuse new orders from now on."""
+        self.closing = True
+
+    async def drain(self, deadline: float) -> bool:
+        """Close, and wait at most so many seconds for what is under way; whether everything ended."""
+        self.close()
+        return await self._errands.quiet(deadline)
+
+    def _now(self) -> float:
+        return self._runtime.clock.monotonic()
+
+    def _now_ms(self) -> int:
+        return int(self._runtime.clock.time() * 1000)
+
+    def _standing(self, draft: Draft) -> Errand | None:
+        """The errand that this request may share. Raises where one is in its way."""
+        errand = self._errands.of_key(draft.account, draft.key)
+        if errand is not None:
+            if not drafts.same_order(draft, errand.draft):
+                raise drafts.reused(draft)
+            return errand
+        rival = self._errands.of_client_id(draft.account, draft.client_order_id)
+        if rival is None or rival.verdict.done():
+            return None
+        if draft.key.startswith("c:") and drafts.same_order(draft, rival.draft):
+            return rival
+        raise drafts.rival(draft)
+
+    def _begin(self, errand: Errand, work: Callable[[Errand], Awaitable[Verdict]]) -> Errand:
+        self._errands.add(errand)
+        self._tasks.start_soon(self._run, errand, work)
+        return errand
+
+    def _resume(self, account: Account, row: Row) -> Errand:
+        return self._begin(Errand(account, drafts.of_row(row), row), lambda errand: self._continue(errand, row))
+
+    async def _run(self, errand: Errand, work: Callable[[Errand], Awaitable[Verdict]]) -> None:
+        verdict: Verdict | None = None
+        try:
+            with errand.scope:
+                verdict = await work(errand)
+        except ExGateError as error:
+            verdict = Verdict(rows.REFUSED, error=_before(error, errand.account.exchange.name))
+        except Exception as error:
+            _log.exception("an order failed in phase %s", errand.phase)
+            verdict = _bug(errand, error)
+        finally:
+            errand.verdict.set_result(verdict or _stopped(errand))
+            if errand.recorded:
+                self._errands.remove(errand)
+            self._errands.note()
+
+    async def _place(self, errand: Errand, check: Callable[[], OrderRequest], until: float) -> Verdict:
+        problem: InvalidArgument | None = None
+        try:
+            request = check()
+        except InvalidArgument as error:
+            problem = error
+        if problem is not None or self.closing or errand.account.identity in self._gates:
+            # Whatever stands against sending it now says nothing about an order that was sent before.
+            earlier = await self._earlier(errand.draft)
+            if earlier is not None:
+                return await self._replay(errand, earlier)
+            errand.is_new = True
+            if problem is not None:
+                raise problem
+            await self._pass_gate(errand.account, until)
+        try:
+            claim = await self._journal.claim(errand.draft)
+        except JournalError as error:
+            earlier = await self._earlier(errand.draft)
+            return await self._replay(errand, earlier) if earlier else _unwritable(error)
+        if not claim.fresh:
+            return await self._replay(errand, claim.row)
+        return await self._send(errand, claim.row, request, until)
+
+    async def _earlier(self, draft: Draft) -> Row | None:
+        """The row of an earlier request with the key, if it left anything behind."""
+        if draft.key.startswith("g:"):
+            return None
+        try:
+            row = await self._journal.by_key(draft.account, draft.key)
+        except JournalError as error:
+            text = f"{outcomes.text_of(error)}, so nobody can tell whether an earlier request with this key was sent"
+            raise outcomes.unknown(text) from error
+        return None if row is None or rows.is_free(row) else row
+
+    async def _pass_gate(self, account: Account, until: float) -> None:
+        gate = self._gates.get(account.identity)
+        if gate is not None and not await until_done(self._runtime, gate, until - self._now()):
+            text = "orders of this account that the last run left undecided are still being looked up"
+            raise outcomes.not_sent(text, reason="ACCOUNT_RECONCILING")
+        if self.closing:
+            raise outcomes.not_sent("the gateway is shutting down", reason="SHUTTING_DOWN")
+
+    async def _replay(self, errand: Errand, row: Row) -> Verdict:
+        error = drafts.conflict(errand.draft, row, self._now_ms())
+        if error is not None:
+            raise error
+        errand.row, errand.replayed = row, True
+        other = self._errands.of_key(row.account, row.key)
+        if other is not None and other is not errand:
+            errand.phase = "looking"
+            return await asyncio.shield(other.verdict)
+        return await self._continue(errand, row)
+
+    async def _continue(self, errand: Errand, row: Row) -> Verdict:
+        """The verdict on an earlier row; never sends."""
+        if row.state in rows.MAYBE_SENT:
+            return await self._settle(errand, self._times(errand.account, row))
+        if row.state == rows.INTENT:
+            await self._journal.decide(row, rows.NOT_SENT, was=rows.INTENT)
+        return outcomes.verdict_of(row)
+
+    async def _send(self, errand: Errand, row: Row, request: OrderRequest, until: float) -> Verdict:
+        errand.row, errand.is_new = row, True
+        with anyio.CancelScope(shield=True):
+            verdict = await self._send_once(errand, row, request, until)
+            await self._record(errand, verdict)
+        if verdict.state != rows.UNKNOWN:
+            return verdict
+        errand.why = outcomes.text_of(verdict.error) if verdict.error else ""
+        sure_at = self._now() + errand.account.settle
+        times = Times(sure_at, sure_at + self._reconcile_deadline)
+        return await self._settle(errand, times, duplicate=verdict.duplicate)
+
+    async def _send_once(self, errand: Errand, row: Row, request: OrderRequest, until: float) -> Verdict:
+        try:
+            sent_ms = await self._journal.mark_sent(row)
+        except JournalError as error:
+            return _unwritable(error)
+        errand.row = structs.replace(row, state=rows.SENT, sent=sent_ms)
+        if errand.expired or self._now() >= until:
+            return Verdict(rows.NOT_SENT, error=outcomes.not_sent("the deadline passed before it could be sent"))
+        errand.phase = "sending"
+        account = errand.account
+
+        async def call() -> str:
+            self._step("exchange.place")
+            order_id = await account.place_order(request)
+            self._step("exchange.placed")
+            return order_id
+
+        try:
+            return outcomes.of_answer(await self._attempt.run(call, self._send_limit))
+        except Exception as error:
+            return outcomes.of_error(error, account.exchange.name)
+
+    async def _settle(self, errand: Errand, times: Times, *, duplicate: bool = False) -> Verdict:
+        assert errand.row is not None
+        errand.phase = "looking"
+        verdict = await self._lookups.decide(errand.account, errand.row, times, duplicate=duplicate)
+        with anyio.CancelScope(shield=True):
+            kept = verdict if verdict.state != rows.UNKNOWN else Verdict(rows.UNRESOLVED)
+            await self._record(errand, kept)
+        return verdict
+
+    async def _record(self, errand: Errand, verdict: Verdict) -> None:
+        """Write the verdict down. Where the disk fails, the errand itself stands in for its row."""
+        assert errand.row is not None
+        for pause in _RECORD_PAUSES:
+            if pause:
+                await self._runtime.sleep(pause)
+            try:
+                await self._journal.decide(
+                    errand.row, verdict.state, verdict.order_id, outcomes.written(_kept(verdict))
+                )
+            except JournalError as error:
+                _log.error("order %s is %s, but: %s", errand.client_order_id, verdict.state, error)
+            else:
+                errand.recorded = True
+                return
+        errand.recorded = verdict.state not in (rows.PLACED, rows.REFUSED)
+
+    def _times(self, account: Account, row: Row) -> Times:
+        """For a row of the past: its send may have taken all of its time."""
+        longest = self._send_limit + account.settle
+        left = longest - (self._now_ms() - row.sent) / 1000
+        sure_at = self._now() + min(max(left, 0.0), longest)
+        return Times(sure_at, sure_at + self._reconcile_deadline)
+
+    def _answer(self, errand: Errand, verdict: Verdict, joined: bool) -> Placed:
+        row = errand.row
+        if row is not None and verdict.state in (rows.PLACED, rows.REFUSED):
+            self._journal.mark_delivered(row)
+        if verdict.state == rows.PLACED:
+            age = (self._now_ms() - row.created) / 1000 if row and (joined or errand.replayed) else None
+            return Placed(verdict.order_id, errand.client_order_id, age)
+        error = verdict.error or outcomes.unknown("the order's outcome is unknown")
+        raise outcomes.told(error, errand.account.exchange.name, errand.client_order_id, errand.sent_ms)
+
+
+def _kept(verdict: Verdict) -> ExGateError | None:
+    return verdict.error if verdict.state == rows.REFUSED else None
+
+
+def _unwritable(error: JournalError) -> Verdict:
+    return Verdict(rows.NOT_SENT, error=outcomes.not_sent(outcomes.text_of(error), reason=error.reason))
+
+
+def _before(error: ExGateError, exchange: str) -> ExGateError:
+    """An error from before the send, completed with what that means for the order."""
+    if "outcome" in error.metadata:
+        return outcomes.told(error, exchange)
+    mine = outcomes.told(error, exchange)
+    mine.metadata["outcome"] = "refused" if error.http < 500 else "not-sent"
+    mine.message = f"{outcomes.text_of(error)}. Nothing was sent."
+    return mine
+
+
+def _bug(errand: Errand, error: Exception) -> Verdict:
+    text = f"a bug in ExGate ({type(error).__name__}: {outcomes.text_of(error)})"
+    if errand.phase == "writing" and not errand.replayed:
+        found = Internal(f"{text}. Nothing was sent.", metadata={"outcome": "not-sent"})
+        return Verdict(rows.NOT_SENT, error=found)
+    return Verdict(rows.UNKNOWN, error=outcomes.unknown(text))
+
+
+def _stopped(errand: Errand) -> Verdict:
+    """The gateway ends before the errand did."""
+    if errand.phase == "writing" and not errand.replayed:
+        return Verdict(rows.NOT_SENT, error=outcomes.not_sent("the gateway is shutting down", reason="SHUTTING_DOWN"))
+    return Verdict(rows.UNKNOWN, error=outcomes.unknown("the gateway is shutting down"))
+
+
+def _late(errand: Errand, joined: bool) -> ExGateError:
+    """What a caller is told whose deadline ends before the errand does."""
+    if errand.phase == "writing" and errand.is_new:
+        errand.expired = True
+        return outcomes.not_sent("the deadline passed before it could be sent")
+    if joined and errand.phase != "looking":
+        text = "a request with the same key is still in flight; ask again later with the same key."
+        return Aborted(f"{text} It may have been sent.")
+    return outcomes.unknown(errand.why or f"no answer of {errand.account.exchange.name} yet")
