@@ -10,7 +10,6 @@ import ipaddress
 import logging
 import random as _random
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -57,22 +56,22 @@ class Transport:
         self.log = log or logging.getLogger("exgate.client")
         self._prefix = upstream_prefix and upstream_prefix.rstrip("/") + "/"
         self._proxy = proxy
-        self._stack = AsyncExitStack()
         self._tasks: TaskGroup | None = None
         self._session: Session | None = None
         self._sockets: dict[str, Socket] = {}
 
     async def __aenter__(self) -> Transport:
-        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._tasks is not None:
-            self._tasks.cancel_scope.cancel()
+        assert self._tasks is not None
+        self._tasks.cancel_scope.cancel()
         try:
-            await self._stack.__aexit__(kind, error, trace)
+            await self._tasks.__aexit__(None, None, None)  # not what ended the block: a group would wrap it
         finally:
             if self._session is not None:
                 with anyio.CancelScope(shield=True):

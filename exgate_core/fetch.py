@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import email.utils
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -124,11 +124,15 @@ class Http:
         weight: int = 1,
         lane: Lane = "data",
         deadline: float | None = None,
+        explain: Callable[[bytes], str] | None = None,
     ) -> T:
-        """Ask a question and decode its answer. Raises what ``request``, ``failure`` and ``decode`` say."""
+        """Ask a question and decode its answer. Raises what ``request``, ``failure`` and ``decode`` say.
+
+        ``explain`` finds the exchange's own words in the body of an error answer.
+        """
         response = await self.request("GET", path, params=params, weight=weight, lane=lane, deadline=deadline)
         if response.status != 200:
-            raise failure(response)
+            raise failure(response, explain(response.body) if explain is not None else "")
         return decode(response, decoder)
 
     def _url(self, path: str, params: Mapping[str, str] | str | None) -> str:

@@ -68,6 +68,11 @@ class Subscription:
     ) -> None:
         self._leave()
 
+    @property
+    def over(self) -> bool:
+        """Whether the stream was cut."""
+        return self._over.is_set()
+
     async def ended(self) -> None:
         """Wait until the stream is cut, then raise why."""
         await self._over.wait()

@@ -365,6 +365,16 @@ async def test_a_context_shows_what_adapters_may_use_and_keeps_secrets_out_of_it
         assert "SECRET" not in repr(context)
 
 
+async def test_what_ends_a_transports_block_comes_out_as_it_was(exchange: Exchange) -> None:
+    with pytest.raises(KeyError):
+        async with transport() as its, its.ws(ws_url(exchange), Talk()).subscription("a", print):
+            raise KeyError
+    with anyio.move_on_after(0.05) as scope:
+        async with transport() as its, its.ws(ws_url(exchange), Talk()).subscription("a", print):
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+
+
 async def test_sockets_need_an_open_transport() -> None:
     runtime = Runtime()
     its = Transport(Budget(1, 1, runtime.clock, runtime.sleep), runtime)

@@ -1,0 +1,149 @@
+"""The pure parts: frames, the join of stream and snapshot, what the plugin offers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import exgate_binance
+import pytest
+from exgate_binance import parse
+from exgate_binance.dialect import BinanceDialect
+from exgate_binance.joining import Join
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import ValidationError
+
+from exgate_core.book import Book
+from exgate_core.errors import Unavailable
+from exgate_core.models import Depth, DepthDelta, ExchangeCapabilities, Trade
+from exgate_core.sockets import Control
+
+
+def test_both_exchanges_are_offered() -> None:
+    offered: dict[str, ExchangeCapabilities] = {}
+
+    def register(name: str, **sides: Any) -> None:
+        assert "account" not in sides
+        offered[name] = sides["exchange_capabilities"]
+
+    exgate_binance.register_exchanges(register)
+    assert {name: (it.weight_limit, it.trades_reach) for name, it in offered.items()} == {
+        "binance": (6000, None),
+        "binanceus": (1200, 1000),
+    }
+
+
+def test_a_raw_trade() -> None:
+    frame = (
+        b'{"stream":"bnbbtc@trade","data":{"e":"trade","E":1672515782136,"s":"BNBBTC","t":12345,"p":"0.00100000",'
+        b'"q":"100","T":1672515782136,"m":true,"M":true}}'
+    )
+    assert parse.raw_trade_frame(frame) == Trade(
+        id="12345", price="0.00100000", qty="100", time=1672515782136, taker_side="sell"
+    )
+
+
+def test_numbers_that_are_not_text_are_refused() -> None:
+    with pytest.raises(ValidationError):
+        parse.raw_trade_frame(b'{"stream":"x@trade","data":{"t":1,"p":0.1,"q":"1","T":1,"m":true}}')
+
+
+@pytest.mark.parametrize(
+    ("frame", "what"),
+    [
+        (b'{"stream":"btcusdt@trade","data":{"p":', "btcusdt@trade"),
+        ('{"stream":"币usdt@trade","data":{}}'.encode(), "币usdt@trade"),
+        (b'{"result":null,"id":7}', Control("confirmed", 7)),
+        (b'{"code":2,"msg":"Invalid request","id":7}', Control("rejected", 7, message="2 Invalid request")),
+        (b'{"error":{"code":2,"msg":"Invalid request"},"id":7}', Control("rejected", 7, message="2 Invalid request")),
+        (b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}', Control("replace")),
+        (b'{"e":"serverShutdown","E":1770123456789}', Control("replace")),
+        (b'{"e":"somethingNew"}', Control("ignored")),
+    ],
+)
+def test_what_a_frame_is(frame: bytes, what: str | Control) -> None:
+    assert BinanceDialect().route(frame) == what
+
+
+@pytest.mark.parametrize("frame", [b"", b"<html>", b'{"stream":"btc', b'{"code":3,"msg":"Invalid JSON"}'])
+def test_frames_that_belong_to_nothing_are_errors(frame: bytes) -> None:
+    with pytest.raises(ValueError):
+        BinanceDialect().route(frame)
+
+
+def test_messages() -> None:
+    dialect = BinanceDialect()
+    assert json.loads(dialect.subscribe(["a@trade", "b@depth"], 3)) == {
+        "method": "SUBSCRIBE",
+        "params": ["a@trade", "b@depth"],
+        "id": 3,
+    }
+    assert json.loads(dialect.unsubscribe(["a@trade"], 4))["method"] == "UNSUBSCRIBE"
+    assert dialect.limits.topics == 1024 and dialect.limits.rate < 5 and dialect.limits.lifetime < 24 * 3600
+
+
+def event(first: int, last: int) -> parse.DepthEvent:
+    return parse.DepthEvent(E=0, U=first, u=last, b=[], a=[])
+
+
+def joined(*steps: parse.DepthEvent | int) -> tuple[list[tuple[int, int]], list[bool]]:
+    """Deltas (previous, sequence) after the snapshot; an int is a snapshot with that id."""
+    out: list[Any] = []
+    join = Join(out.append)
+    fits = []
+    for step in steps:
+        if isinstance(step, int):
+            fits.append(join.snapshot(Depth(bids=[], asks=[], last_update_id=step)))
+        else:
+            join.event(step)
+    return [(item.previous, item.sequence) for item in out if isinstance(item, DepthDelta)], fits
+
+
+def test_the_rule_of_joining() -> None:
+    assert joined(event(10, 12), event(13, 15), event(16, 18), 13) == ([(13, 15), (15, 18)], [True])
+    assert joined(event(10, 12), 9) == ([], [False])
+    assert joined(event(10, 12), 9, event(13, 13), 12) == ([(12, 13)], [False, True])
+    assert joined(20, event(15, 20), event(21, 22)) == ([(20, 22)], [True])
+    assert joined(20, event(22, 23), event(24, 24)) == ([(21, 23), (23, 24)], [True])
+
+
+def test_a_stream_whose_snapshot_never_comes_is_given_up() -> None:
+    join = Join(lambda item: None)
+    with pytest.raises(Unavailable):
+        for number in range(20_000):
+            join.event(event(number, number))
+
+
+@st.composite
+def doubled(draw: st.DrawFn) -> tuple[list[parse.DepthEvent], int, int]:
+    """Events of which each comes once or twice, the second copy at any later time; a snapshot id; the last id."""
+    sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=30))
+    events, order, start = [], [], 100
+    for position, size in enumerate(sizes):
+        events.append(event(start, start + size - 1))
+        start += size
+        order.append(events[-1])
+        if draw(st.booleans()):
+            order.append(events[draw(st.integers(0, position))])
+    return order, draw(st.integers(100, start - 1)), start - 1
+
+
+@given(doubled(), st.integers(1, 60))
+def test_two_copies_of_a_stream_make_one_book(stream: tuple[list[parse.DepthEvent], int, int], cut: int) -> None:
+    """What a replaced connection delivers: the book is right and never broken."""
+    order, snapshot, last = stream
+    book = Book()
+    verdicts: list[bool] = []
+
+    def emit(item: Depth | DepthDelta | None) -> None:
+        if item is not None:
+            verdicts.append(book.reset(item) if isinstance(item, Depth) else book.apply(item))
+
+    join = Join(emit)
+    for one in order[:cut]:
+        join.event(one)
+    assert join.snapshot(Depth(bids=[], asks=[], last_update_id=snapshot))
+    for one in order[cut:]:
+        join.event(one)
+    assert all(verdicts) and book.sequence == max(snapshot, last)
