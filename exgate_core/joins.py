@@ -65,6 +65,8 @@ class Counted:
         taken = 0
         for trade in self._held:
             number = int(trade.id)
+            if self._reached is None and self._behind:
+                break  # Nothing shows whether something came before.
             if self._reached is None or number == self._reached + 1:
                 ready.append(trade)
                 self._reached = number
@@ -77,6 +79,14 @@ class Counted:
         if self._target is not None and self._reached is not None and self._reached >= self._target:
             self._behind, self._target = False, None
         return ready
+
+    def reaches(self, page: Sequence[Trade]) -> bool:
+        """Whether a page of the history follows on what was handed on."""
+        return not page or self._reached is None or min(map(_number, page)) <= self._reached + 1
+
+    def knows(self, trade: Trade) -> bool:
+        """Whether the trade was handed on, or came before the stream."""
+        return self._reached is not None and int(trade.id) <= self._reached
 
     def exhausted(self) -> None:
         """The history has nothing newer than ``last``. Should that be wrong, the next live id shows it."""
@@ -154,6 +164,14 @@ class Noted:
             ready += self._release()
         self._held = [trade for trade in self._held if self._is_new(trade)]
         return ready
+
+    def reaches(self, page: Sequence[Trade]) -> bool:
+        """Whether a page of the history follows on what was handed on."""
+        return self._paged or any(self.last is not None and trade.id == self.last.id for trade in page)
+
+    def knows(self, trade: Trade) -> bool:
+        """Whether the trade was handed on, or came before the stream."""
+        return not self._is_new(trade)
 
     def exhausted(self) -> None:
         """The history has nothing newer than ``last``. What trades next must still be met by it."""

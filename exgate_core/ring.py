@@ -62,14 +62,28 @@ class Ring:
         except ValueError:
             return None
 
+    def behind(self, number: int) -> int:
+        """The position of the first trade whose integer id is above ``number``, or ``end``."""
+        for index, found in enumerate(self._ids):
+            if found is not None and int(found) > number:
+                return self.first + index
+        return self.end
+
     def id_at(self, cursor: int) -> str:
         """The id of the first trade at or behind ``cursor``; empty if there is none."""
-        return next((found for found in self._ids[max(0, cursor - self.first) :] if found is not None), "")
+        for index in range(max(0, cursor - self.first), len(self._ids)):
+            found = self._ids[index]
+            if found is not None:
+                return found
+        return ""
 
     def id_before(self, cursor: int) -> str:
         """The id of the last trade before ``cursor``; empty if there is none."""
-        older = reversed(self._ids[: max(0, cursor - self.first)])
-        return next((found for found in older if found is not None), "")
+        for index in range(cursor - self.first - 1, -1, -1):
+            found = self._ids[index]
+            if found is not None:
+                return found
+        return ""
 
     def _make(self, start: int) -> tuple[bytes, int]:
         if self._ids[start] is None:

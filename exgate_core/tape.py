@@ -73,6 +73,14 @@ class Tape:
         """Trades of the history, oldest first. True if it brought something new."""
         return self._hand_on(self._join.fill(page))
 
+    def reaches(self, page: Sequence[Trade]) -> bool:
+        """Whether a page of the history follows on what readers got."""
+        return self._join.reaches(page)
+
+    def knows(self, trade: Trade) -> bool:
+        """Whether the trade was handed on, or came before the stream."""
+        return self._join.knows(trade)
+
     def exhausted(self) -> None:
         """The history has nothing newer than ``since``."""
         self._join.exhausted()
