@@ -11,8 +11,8 @@ from .clock import Runtime
 from .errors import DeadlineExceeded, ExGateError, NotSent, Unavailable
 from .exchange import PublicSide
 from .feeds import Feeds
-from .flights import Flights
 from .models import Answer, Depth, Freshness, Market, Trade
+from .sharing import Flights
 
 if TYPE_CHECKING:
     from .settings import Local
