@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 
 from .errors import ExGateError, Internal, InvalidArgument, Unavailable, Unimplemented
-from .feeds import ReaderClosed
+from .readers import ReaderClosed
 from .requests import parse_query
 from .status import status_json
 
@@ -26,10 +26,10 @@ GOING_AWAY, POLICY, INTERNAL = 1012, 1008, 1011
 """Close codes: the gateway restarts; the client is too slow or sends too much; a bug."""
 
 _LOG = logging.getLogger("exgate.streams")
-_SINCE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_SINCE_ID = re.compile(r"[!-~]{1,128}")
 _KNOWN = frozenset(("symbol", "since_id"))
 _INBOUND, _INBOUND_WINDOW = 100, 10.0
-_CLOSE_DEADLINE = 2.0
+_CLOSE_DEADLINE = 1.0
 
 
 class Reader(Protocol):

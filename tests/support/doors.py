@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import socket
@@ -20,8 +19,8 @@ from exgate_core.access import Guard, Tokens
 from exgate_core.app import make_app
 from exgate_core.connections import Deadlines
 from exgate_core.errors import InvalidArgument, NotFound
-from exgate_core.feeds import ReaderClosed
 from exgate_core.models import Answer, Balance, Depth, Market
+from exgate_core.readers import ReaderClosed
 from exgate_core.server import Stop, listen, run
 from exgate_core.settings import Server, Settings
 
@@ -73,8 +72,9 @@ class StubEntry:
 
     name = "stub"
 
-    def __init__(self, *, private_real: bool = False) -> None:
-        self.private_real = private_real
+    def __init__(self, reader: Any = None, fails: Exception | None = None) -> None:
+        self.private_real = False
+        self._reader, self._fails = reader, fails
         self.exchange = SimpleNamespace(markets=StubMarkets(), has=lambda operation: True, name="stub")
         self.frames: list[bytes] = []
         self.waiters: list[asyncio.Future[None]] = []
@@ -83,9 +83,11 @@ class StubEntry:
 
     async def pull_trade(self, market: Market, since_id: str | None, serve: Callable[[Any], Awaitable[None]]) -> None:
         """Serve a reader of what is published."""
+        if self._fails is not None:
+            raise self._fails
         self.readers += 1
         try:
-            await serve(StubReader(self))
+            await serve(self._reader or StubReader(self))
         finally:
             self.readers -= 1
 
@@ -162,7 +164,6 @@ class Running:
         self.entry = StubEntry()
         self.gateway = StubGateway(server, self.entry)
         self.line = ""
-        self.tasks = 0
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -326,9 +327,9 @@ def frame(payload: bytes, opcode: int = 1, *, fin: bool = True, rsv1: bool = Fal
 class RawSocket:
     """A WebSocket client that does only what a test says."""
 
-    def __init__(self, address: Address, *lines: str, timeout: float = 10.0) -> None:
-        self.connection = connect(address, timeout)
-        self.connection.sendall(handshake(address, *lines))
+    def __init__(self, address: Address, *lines: str, host: str = "") -> None:
+        self.connection = connect(address)
+        self.connection.sendall(handshake(address, *lines, host=host))
         self._data = b""
         while b"\r\n\r\n" not in self._data:
             self._data += self.connection.recv(65536)
@@ -358,6 +359,10 @@ class RawSocket:
                     return int.from_bytes(payload[:2], "big")
         return None
 
+    def say_goodbye(self) -> None:
+        """A close frame."""
+        self.send(b"\x03\xe8", 8)
+
     def reset(self) -> None:
         """RST, as a client that dies."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -383,16 +388,6 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition didn't come"
         threading.Event().wait(0.01)
-
-
-def bearer(token: str) -> str:
-    """The header line that brings a token."""
-    return f"Authorization: Bearer {token}"
-
-
-def random_key() -> str:
-    """A Sec-WebSocket-Key."""
-    return base64.b64encode(os.urandom(16)).decode()
 
 
 def _receive(connection: socket.socket) -> bytes:
