@@ -23,7 +23,7 @@ LAYERS = {
     "sides": "markets hooking exchange account",
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",
-    "reads": "flights reads",
+    "reads": "sharing reads",
     "orders": "rows outcomes client_ids rules journal drafts lookups errands cancels orders",
     "whole": "lives accounts wrapping opening entry gateway",
     "doors": "access operations settling replies incoming openapi endpoints streams app",
