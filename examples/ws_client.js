@@ -15,7 +15,7 @@ function read() {
     const frame = JSON.parse(data);
     if (frame.status) console.error(frame.status, frame.desc); // gap and lagging say what is missing
     for (const trade of frame.trades ?? []) {
-      if (left <= 0) return;
+      if (left <= 0) break;
       console.log(trade.trade_id, trade.price, trade.qty); // trade_id is a string: trade.id may be rounded
       sinceId = trade.trade_id;
       left -= 1;
