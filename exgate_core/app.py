@@ -11,7 +11,7 @@ from starlette.routing import Route, Router, WebSocketRoute
 
 from .endpoints import HANDLERS, PLANS, Plan
 from .errors import ExGateError, NotFound, Unimplemented
-from .incoming import Incoming
+from .incoming import Incoming, Unread, has_body
 from .operations import OPERATIONS, Operation
 from .replies import JSON_HEADERS, Header, Receive, Reply, Scope, Send, failure, respond
 from .settling import as_error
@@ -39,10 +39,14 @@ class _App:
             WebSocketRoute(_SOCKET_PATH, _Socket(gateway, guard)),
         ]
         self._router = Router(routes, redirect_slashes=False, default=_unknown_path)
+        self._deadline = gateway.settings.server.deadline
         self._root = gateway.settings.server.root_path.rstrip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if has_body(scope):
+                body = Unread(scope, receive, send, self._deadline)
+                receive, send = body.receive, body.send
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)

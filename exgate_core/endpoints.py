@@ -177,17 +177,18 @@ async def _markets(asked: Incoming) -> Reply:
 
 async def _exchanges(asked: Incoming) -> Reply:
     gateway = asked.gateway
-    return ok(encode({"exchanges": [_exchange_row(gateway, name) for name in gateway.names()]}))
+    states = gateway.ready[1].get("exchanges", {})
+    return ok(encode({"exchanges": [_exchange_row(gateway, name, states) for name in gateway.names()]}))
 
 
-def _exchange_row(gateway: Any, name: str) -> Mapping[str, Any]:
+def _exchange_row(gateway: Any, name: str, states: Mapping[str, str]) -> Mapping[str, Any]:
     section = gateway.settings.exchanges.get(name)
     exchange = section.exchange if section is not None else name
     offers = gateway.catalogue.offers.get(exchange, ())
     return {
         "name": name,
         "exchange": exchange,
-        "state": "open" if name in gateway.entries else "closed",
+        "state": "open" if name in gateway.entries else states.get(exchange, "closed"),
         "plugins": [{"name": offer.distribution, "version": offer.version} for offer in offers],
         "operations": sorted(set().union(*(offer.operations for offer in offers))),
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from .access import MAX_BODY, body_too_large
 from .errors import InvalidArgument, NotFound
-from .replies import Header, Receive, Scope, header
+from .replies import Header, Message, Receive, Scope, Send, header
 from .requests import parse_bool, parse_idempotency_key, parse_query
 
 if TYPE_CHECKING:
@@ -78,3 +79,46 @@ class Incoming:
                 raise body_too_large()
             more = message.get("more_body", False)
         return bytes(body)
+
+
+def has_body(scope: Scope) -> bool:
+    """Whether the request announces a body, whatever its method is."""
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            return True
+    return False
+
+
+class Unread:
+    """Sees to it that the body is read before the answer starts, whoever answers and whether or not he wanted it.
+
+    A server closes the connection under an answer that comes before the end of the body, often before the client knows:
+    its next request, maybe an order, would end in an error that tells nothing. Where the body is too large or too slow
+    to be read, the answer itself says that the connection ends.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, deadline: float) -> None:
+        self._receive, self._send = receive, send
+        self._until = asyncio.get_running_loop().time() + deadline
+        self._can_close = scope["http_version"].startswith("1")
+        self._size, self._done = 0, False
+
+    async def receive(self) -> Message:
+        """The next piece of the body."""
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        self._done = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass on a piece of the answer; before the first one the rest of the body is thrown away."""
+        if message["type"] == "http.response.start" and not await self._drained() and self._can_close:
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await self._send(message)
+
+    async def _drained(self) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._until):
+                while not self._done and self._size <= MAX_BODY:
+                    await self.receive()
+        return self._done

@@ -284,3 +284,55 @@ async def test_a_body_that_never_ends_or_breaks_off(guard: FakeGuard, gone: bool
     assert (got.status, got.reason) == (400, "CLIENT_GONE" if gone else "BODY_TOO_SLOW")
     assert got.headers["exgate-outcome"] == "refused"
     assert gateway.paper.asked == []
+
+
+# A server closes the connection under an answer that comes before the end of the request's body.
+
+
+async def exchange_with_body(app: Any, method: str, target: str, pieces: list[bytes], more: bool) -> tuple[Any, int]:
+    """The answer to a request whose body comes in pieces, and how many were read before the answer began."""
+    length = b"%d" % (sum(map(len, pieces)) + more)
+    waiting, taken, sent = list(pieces), 0, []
+
+    async def receive() -> Any:
+        nonlocal taken
+        if not waiting:
+            await asyncio.Event().wait()
+        taken += 1
+        return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting) or more}
+
+    async def send(message: Any) -> None:
+        sent.append((message, taken))
+
+    await app(http_scope(method, target, [*JSON, (b"content-length", length)]), receive, send)
+    return read([message for message, _ in sent]), sent[0][1]
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", "/v1/paper/balances"),
+        ("GET", "/v1/paper/depth?symbol=BTC/USDT"),
+        ("GET", "/nowhere"),
+        ("PUT", "/v1/paper/order"),
+        ("POST", "/v1/nobody/order"),
+        ("POST", "/v1/paper/order"),
+    ],
+)
+@pytest.mark.parametrize("refused", [False, True])
+async def test_the_body_is_read_before_every_answer(
+    app: Any, guard: FakeGuard, method: str, target: str, refused: bool
+) -> None:
+    guard.refusal = PermissionDenied("no") if refused else None
+    got, taken = await exchange_with_body(app, method, target, [b"{", b"}", b""], more=False)
+    assert taken == 3
+    assert "connection" not in got.headers
+
+
+async def test_a_body_that_can_not_be_read_to_its_end_closes_the_connection(guard: FakeGuard) -> None:
+    app = make_app(FakeGateway(deadline=0.01), guard)
+    for target in ("/v1/paper/balances", "/nowhere"):
+        slow, taken = await exchange_with_body(app, "GET", target, [b"{"], more=True)
+        assert (taken, slow.headers["connection"]) == (1, "close")
+        large, taken = await exchange_with_body(app, "GET", target, [b" " * 40_000] * 9, more=True)
+        assert (taken, large.headers["connection"]) == (2, "close")
