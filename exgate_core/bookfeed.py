@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
 
+from . import numbers
 from .book import Book
 from .clock import Runtime
 from .errors import ExGateError
 from .exchange import PublicSide
-from .models import Depth, DepthDelta, ExchangeCapabilities, Market
+from .models import Depth, DepthDelta, ExchangeCapabilities, Level, Market
 from .supervisor import Life, Status, Supervisor
 
 GRACE = 2.0
@@ -155,9 +157,13 @@ class BookFeed:
 def _agree(book: Book, theirs: Depth) -> bool:
     if theirs.last_update_id and book.sequence:
         return theirs.last_update_id <= book.sequence
-    size = min(_COMPARED, max(len(theirs.bids), len(theirs.asks)))
-    ours = book.top(size)
-    return all(
-        list(map(tuple, mine)) == list(map(tuple, other))[: len(mine)]
-        for mine, other in ((ours.bids, theirs.bids), (ours.asks, theirs.asks))
+    ours = book.top(max(len(theirs.bids), len(theirs.asks)))
+    return _same(ours.bids, theirs.bids) and _same(ours.asks, theirs.asks)
+
+
+def _same(ours: Sequence[Level], theirs: Sequence[Level]) -> bool:
+    # Answers and streams may spell a number differently.
+    pairs = zip(ours, theirs, strict=False)
+    return len(ours) <= len(theirs) and all(
+        numbers.compare(mine, other) == 0 for one, two in pairs for mine, other in zip(one, two, strict=True)
     )

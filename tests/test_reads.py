@@ -181,24 +181,29 @@ async def test_a_copy_whose_known_levels_ran_out_is_opened_anew() -> None:
         assert at_once(home.reads.depth(BTC, 5, LOCAL)).value.bids == tuple(upstream.book(5).bids)
 
 
-async def test_a_silent_book_is_found_out_by_the_cross_check() -> None:
+@pytest.mark.parametrize("numbered", [True, False])
+async def test_a_silent_book_is_found_out_by_the_cross_check(numbered: bool) -> None:
     upstream = Upstream(ExchangeCapabilities(cross_check=20))
+    upstream.sequence = 10 if numbered else 0
     async with house(upstream) as home:
         await warm(home)
-        for numbered in (True, False):
-            upstream.mute = True
-            upstream.change(bids=[("99.9", "3" if numbered else "4")])
-            if not numbered:
-                upstream.sequence -= 1
-            upstream.mute = False
-            stream = upstream.book_streams[0]
-            for _ in range(45):
-                await home.clock.advance(1)
-                upstream.beat()
-            assert upstream.book_streams[0] is (stream if not numbered else upstream.book_streams[0])
-            if numbered:
-                assert upstream.book_streams[0] is not stream
-                assert at_once(home.reads.depth(BTC, 1, LOCAL)).value.bids == (("99.9", "3"),)
+        stream = upstream.book_streams[0]
+        upstream.bids["99"] = "1.00"
+        await live_on(home, 45)
+        assert upstream.book_streams == [stream], "a quiet market whose answers spell a number differently"
+        upstream.bids["99.9"] = "3"
+        upstream.sequence += numbered
+        await live_on(home, 45)
+        assert upstream.book_streams != [stream]
+        assert at_once(home.reads.depth(BTC, 1, LOCAL)).value.bids == (("99.9", "3"),)
+
+
+async def live_on(home: House, seconds: int) -> None:
+    """Time passes, every stream says that it lives, and somebody reads."""
+    for _ in range(seconds):
+        await home.clock.advance(1)
+        home.upstream.beat()
+        await home.reads.depth(BTC, 1, LOCAL)
 
 
 async def test_callers_share_a_question_only_if_it_starts_after_they_asked() -> None:
