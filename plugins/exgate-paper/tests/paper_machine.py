@@ -73,11 +73,11 @@ class PaperMachine(RuleBasedStateMachine):
         self.deposited: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.engine, self.file = self.start()
 
-    def start(self, compact_at: int = 50_000) -> tuple[Engine, StateFile]:
+    def start(self) -> tuple[Engine, StateFile]:
         fees = Fees.of(str(MAKER_FEE), str(TAKER_FEE))
         engine = Engine(MARKETS, now=lambda: self.now, fees=fees, ledger=Ledger())
         file = StateFile(Path(self.folder.name), engine.fingerprint, engine.faults)
-        engine.attach(file, compact_at)
+        engine.attach(file)
         self.copies = {}
         for market in MARKETS:
             copy = self.copies[market.symbol] = CopiedBook(engine.book(market.symbol).sequence)
@@ -214,11 +214,13 @@ class PaperMachine(RuleBasedStateMachine):
     def restart(self, compact: bool, torn: bytes) -> None:
         """The process is killed, perhaps in the middle of a record."""
         before = self.engine.snapshot()
+        for _ in self.file.compact(before) if compact else ():
+            pass
         self.file.close()
         with self.file.path.open("ab") as file:
             file.write(torn.replace(b"\n", b""))
         self.compacted = self.compacted or compact
-        self.engine, self.file = self.start(0 if compact else 50_000)
+        self.engine, self.file = self.start()
         assert self.engine.snapshot() == before
         assert len(list(self.engine.ledger.of(Accepted))) == len(self.reference.orders)
         self.counts["restarts"] += 1

@@ -90,3 +90,30 @@ def test_a_file_of_other_rules_or_with_a_broken_middle_is_refused(tmp_path: Path
         file.write(b"broken\n[]\n")
     with pytest.raises(FailedPrecondition, match="can't be read"):
         rebuilt(path)
+
+
+def test_commands_during_a_compaction_are_kept_and_an_abandoned_one_changes_nothing(tmp_path: Path) -> None:
+    made = engine()
+    file = StateFile(tmp_path, made.fingerprint, made.faults)
+    made = Engine([MARKET], now=lambda: 1_700_000_000_000)
+    made.attach(file)
+    made.deposit("ann", {"USDT": "100000", "BTC": "100"})
+    place(made, "ann", "sell 9 @ 100", client_order_id="old")
+    for number in range(6_000):
+        place(made, "ann", "buy 0.01 @ 100" if number % 2 else "sell 0.01 @ 100")
+    work = file.compact(made.snapshot())
+    next(work)
+    place(made, "ann", "buy 1 @ 100", client_order_id="during")
+    for _ in work:
+        place(made, "ann", "buy 1 @ 100")
+    assert file.records < 6_000
+    place(made, "ann", "buy 1 @ 100", client_order_id="after")
+    abandoned = file.compact(made.snapshot())
+    next(abandoned)
+    abandoned.close()
+    place(made, "ann", "buy 1 @ 100", client_order_id="last")
+    file.close()
+    again = rebuilt(tmp_path)
+    assert again.snapshot() == made.snapshot()
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert len(again.find("ann", None, "", "during")) == len(again.find("ann", None, "", "last")) == 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import anyio.to_thread
 from msgspec.structs import replace
 
@@ -28,6 +30,7 @@ from .streams import Stream, corrupt_delta, listening
 _BOOK_LIMIT = 5000
 _TRADES_LIMIT = 1000
 _FASTEST = 0.02  # seconds; faster markets make several steps at once
+_COMPACT_AT = 100_000  # records; some seconds of replay
 _WARM_UP = 100  # steps a market that moves is given before it opens, so that it has trades to show
 
 
@@ -77,6 +80,9 @@ class PaperExchange:
     def _rebuild(self, folder: Path) -> None:
         self._file = StateFile(folder, self.engine.fingerprint, self.engine.faults)
         self.engine.attach(self._file)
+        if self._file.records > _COMPACT_AT:
+            for _ in self._file.compact(self.engine.snapshot()):
+                pass
 
     def _open_market(self) -> None:
         fresh = not self.engine.time
@@ -97,8 +103,16 @@ class PaperExchange:
             due -= whole
             try:
                 self.market.step(whole)
+                await self._compact()
             except Exception as error:
                 self._context.log.warning("the seeded market stumbled: %s", error)
+
+    async def _compact(self) -> None:
+        if self._file is None or self._file.records <= _COMPACT_AT:
+            return
+        with closing(self._file.compact(self.engine.snapshot())) as work:
+            for _ in work:
+                await anyio.lowlevel.checkpoint()
 
     async def _call(self, point: str, market: Market | None = None) -> None:
         await travel(self.engine.faults, self._context.sleep, point, market.symbol if market else "")

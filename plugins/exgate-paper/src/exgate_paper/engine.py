@@ -19,7 +19,7 @@ from .matching import Book
 from .rules import Fees, Rules, asset_places, money
 from .statefile import StateFile
 from .units import units
-from .values import Cancel, Command, Deposit, Fill, Header, PaperOrder, Place, Record, Snapshot
+from .values import Cancel, Command, Deposit, Fill, Header, PaperOrder, Place, Record, Snapshot, Trades
 from .wallet import Wallet
 
 OnTrades = Callable[[Sequence[Trade]], None]
@@ -330,21 +330,17 @@ class Engine:
         wallets = [wallet.state() for _, wallet in sorted(self._bank.wallets.items())]
         return Snapshot(self._time, self._orders, [book.state() for book in self._books.values()], wallets)
 
-    def attach(self, file: StateFile, compact_at: int = 50_000) -> None:
-        """Rebuild the state from a file and write every further command to it.
-
-        Files of more than ``compact_at`` records are replaced by one snapshot. Only for a new engine.
-        """
-        records = file.read()
-        for record in records:
+    def attach(self, file: StateFile) -> None:
+        """Rebuild the state from a file and write every further command to it. Only for a new engine."""
+        for record in file.read():
             self._replay(record)
-        if len(records) > compact_at:
-            file.replace(self.snapshot())
         self._file = file
 
     def _replay(self, record: Record) -> None:
         if isinstance(record, Snapshot):
             self._restore(record)
+        elif isinstance(record, Trades):
+            self._books[record.symbol].history.extend(record.fills)
         elif not isinstance(record, Header):
             self._apply(record)
 

@@ -52,9 +52,9 @@ class History:
         start = max(len(self._fills) - (self.last_id - trade_id), len(self._fills) - self._keep, 0)
         return self._fills[start : start + limit]
 
-    def restore(self, last_id: int, fills: list[Fill]) -> None:
-        """Take over a stored history."""
-        self.last_id, self._fills = last_id, list(fills)
+    def extend(self, fills: list[Fill]) -> None:
+        """Append a piece of a stored history."""
+        self._fills += fills
 
 
 class Book:
@@ -146,6 +146,6 @@ class Book:
         return BookState(self.rules.symbol, self.sequence, history.last_id, history.newest(len(history)))
 
     def restore(self, state: BookState) -> None:
-        """Take over a stored state; the open orders follow by ``rest`` and ``flush``."""
+        """Take over a stored state; the open orders follow by ``rest`` and ``flush``, the trades by ``extend``."""
         self.sequence = state.sequence
-        self.history.restore(state.trades, state.fills)
+        self.history.last_id = state.trades

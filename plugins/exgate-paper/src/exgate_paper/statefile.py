@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from exgate_core.errors import FailedPrecondition
 
 from .faults import Faults, crash
-from .values import Header, Record
+from .values import BookState, Header, Record, Snapshot, Trades
 
 VERSION = 1
 NAME = "paper.jsonl"
@@ -34,6 +35,10 @@ class StateFile:
         self.path = folder / NAME
         self._header = Header(VERSION, fingerprint)
         self._faults = faults
+        self.records = 0
+        """How many commands a start would replay."""
+        self._size = 0
+        self._meanwhile: list[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -48,6 +53,7 @@ class StateFile:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.ftruncate(self._file, whole)
+        self._size = whole
         if not whole:
             self._write(_line(self._header))
             return []
@@ -57,6 +63,7 @@ class StateFile:
             raise self._unusable(f"can't be read ({error})") from None
         if header != self._header:
             raise self._unusable("was made with other markets or fees")
+        self.records = len(records)
         return records
 
     def append(self, record: Record) -> None:
@@ -68,33 +75,65 @@ class StateFile:
             self._write(line[: len(line) // 2] if fault.kind == "torn" else b"")
             crash()
         self._write(line)
+        self.records += 1
+        if self._meanwhile is not None:
+            self._meanwhile.append(line)
         if self._faults.hits("append.after"):
             crash()
 
-    def replace(self, record: Record) -> None:
-        """Let one record stand for all: a new file takes the old one's place whole or not at all."""
+    def compact(self, snapshot: Snapshot) -> Generator[None]:
+        """Let a snapshot stand for all records so far; yields between pieces of work, so that others can run.
+
+        Records appended meanwhile are kept. A new file takes the old one's place whole, or, if this is not run to its
+        end, not at all.
+        """
         draft = self.path.with_suffix(".new")
         file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        old, self._file = self._file, file
-        self._write(_line(self._header) + _line(record))
-        os.fsync(file)
-        draft.replace(self.path)
-        os.close(old)
+        self._meanwhile = []
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            for piece in _pieces(self._header, snapshot):
+                _write_all(file, piece)
+                yield
+            _write_all(file, b"".join(self._meanwhile))
+            self.records = len(self._meanwhile)
+            self._size = os.fstat(file).st_size
+            draft.replace(self.path)
+            self._file, file = file, self._file
+        finally:
+            self._meanwhile = None
+            os.close(file)
+            draft.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the file; it can be opened again."""
         os.close(self._file)
 
     def _write(self, data: bytes) -> None:
-        start = os.fstat(self._file).st_size
         written = os.write(self._file, data)
         if written != len(data):
-            os.ftruncate(self._file, start)
+            os.ftruncate(self._file, self._size)
             raise OSError(f"{self.path}: only {written} of {len(data)} bytes could be written")
+        self._size += written
 
     def _unusable(self, why: str) -> FailedPrecondition:
         return FailedPrecondition(
             f"The paper exchange's state {self.path} {why}; name another folder or remove the file.",
             reason="STATE_UNUSABLE",
         )
+
+
+_PIECE = 5_000  # trades in one record of a snapshot
+
+
+def _pieces(header: Header, snapshot: Snapshot) -> Iterator[bytes]:
+    books = [BookState(book.symbol, book.sequence, book.trades, []) for book in snapshot.books]
+    yield _line(header) + _line(Snapshot(snapshot.time, snapshot.orders, books, snapshot.wallets))
+    for book in snapshot.books:
+        for start in range(0, len(book.fills), _PIECE):
+            yield _line(Trades(book.symbol, book.fills[start : start + _PIECE]))
+
+
+def _write_all(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]

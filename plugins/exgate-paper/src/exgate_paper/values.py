@@ -116,6 +116,13 @@ class Snapshot(Struct, tag="snapshot", array_like=True):
     wallets: list[WalletState]
 
 
+class Trades(Struct, tag="trades", array_like=True):
+    """Trades of one market, oldest first: a piece of a snapshot in a file."""
+
+    symbol: str
+    fills: list[Fill]
+
+
 class Header(Struct, tag="header", array_like=True):
     """The first record of a state file: what its whole numbers mean."""
 
@@ -124,4 +131,4 @@ class Header(Struct, tag="header", array_like=True):
     """Every rule of every market, and the fees, as text."""
 
 
-Record = Header | Snapshot | Place | Cancel | Deposit
+Record = Header | Snapshot | Trades | Place | Cancel | Deposit

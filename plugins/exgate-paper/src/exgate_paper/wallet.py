@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
+from copy import copy
 
 from .values import PaperOrder, WalletState
 
@@ -53,7 +54,8 @@ class Wallet:
 
     def state(self) -> WalletState:
         """The account as a stored value; assets with nothing in them are left out."""
-        orders = sorted([*self.open.values(), *self.closed.values()], key=lambda order: order.id)
+        still_changing = [copy(order) for order in self.open.values()]
+        orders = sorted([*still_changing, *self.closed.values()], key=lambda order: order.id)
         return WalletState(self.name, _held(self.available), _held(self.frozen), orders)
 
     def restore(self, state: WalletState) -> None:
