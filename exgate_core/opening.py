@@ -12,14 +12,14 @@ from weakref import WeakSet
 import anyio
 import anyio.to_thread
 import msgspec
-from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup, TaskStatus
 
 from .account import Account, open_account
 from .budget import Budget
 from .client import Transport
 from .clock import Runtime
 from .errors import ExGateError
-from .exchange import Exchange, PublicSide, open_exchange
+from .exchange import Exchange, open_exchange
 from .feeds import Feeds
 from .lives import Life
 from .models import ExchangeCapabilities
@@ -143,7 +143,6 @@ class Openings:
     ) -> AsyncIterator[Account]:
         assert offer.account is not None
         deadline = self._settings.server.deadline
-        capabilities = offer.account_capabilities
         public = await self.exchange(name, section).get(deadline)
         if credentials is not None:
             # a file or a command may stand behind a secret: it must not hold the loop
@@ -157,18 +156,29 @@ class Openings:
                 exchange=public.exchange,
                 log=logging.getLogger(f"exgate.{offer.distribution}"),
             )
-            side: PublicSide = public.exchange
-            async with open_account(
+            adapter = offer.account(context)
+            opening = open_account(
                 name,
                 identity,
-                offer.account(context),
-                side,
-                capabilities,
+                adapter,
+                public.exchange,
+                offer.account_capabilities,
                 trading=trading,
                 settle=section.settle,
                 deadline=deadline,
-            ) as account:
+            )
+            async with opening as account, anyio.create_task_group() as tasks:
+                await tasks.start(self._reconcile, account)
                 yield account
+                tasks.cancel_scope.cancel()
+
+    async def _reconcile(self, account: Account, *, task_status: TaskStatus[None]) -> None:
+        # the account is handed out only after this, so that no new order slips in before the gate is down
+        task_status.started()
+        try:
+            await self._orders.reconcile(account)
+        except ExGateError as error:
+            _log.error("%s: orders of an earlier run were not looked up: %s", account.name, error.message)
 
     def _transport(self, section: Section, capabilities: ExchangeCapabilities) -> Transport:
         address = (section.exchange, section.sandbox, section.proxy)
