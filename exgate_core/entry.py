@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ from .opening import Public
 from .orders import Orders, Placed
 from .settings import Credentials
 from .wrapping import send_once, wrap
+
+T = TypeVar("T")
 
 
 class Entry:
@@ -50,13 +52,15 @@ class Entry:
         """The book."""
         if self._bare_reads:
             return await self._public.reads.depth(market, limit, freshness)
-        return await self._read("depth", market, limit=limit, freshness=freshness)
+        answer: Answer[Depth] = await self._read("depth", market, limit=limit, freshness=freshness)
+        return answer
 
     async def recent_trades(self, market: Market, limit: int, freshness: Freshness) -> Answer[Sequence[Trade]]:
         """The newest trades, oldest first."""
         if self._bare_reads:
             return await self._public.reads.recent_trades(market, limit, freshness)
-        return await self._read("recent_trades", market, limit=limit, freshness=freshness)
+        answer: Answer[Sequence[Trade]] = await self._read("recent_trades", market, limit=limit, freshness=freshness)
+        return answer
 
     async def balances(self, credentials: Credentials | None) -> Answer[Sequence[Balance]]:
         """What the account holds."""
@@ -65,7 +69,7 @@ class Entry:
     async def pending_orders(self, credentials: Credentials | None, market: Market | None) -> Answer[Sequence[Order]]:
         """The account's open orders."""
 
-        def ask(account: Account) -> Awaitable[Any]:
+        def ask(account: Account) -> Awaitable[Answer[Sequence[Order]]]:
             return self._timed(account.pending_orders(market))
 
         return await self._private(credentials, "pending_orders", market, {}, ask)
@@ -75,7 +79,7 @@ class Entry:
     ) -> Order:
         """One order from the journal and the exchange; can never send."""
 
-        def ask(account: Account) -> Awaitable[Any]:
+        def ask(account: Account) -> Awaitable[Order]:
             return self._orders.find(account, market, order_id, client_order_id)
 
         arguments = {"order_id": order_id, "client_order_id": client_order_id}
@@ -169,17 +173,18 @@ class Entry:
         operation: str,
         market: Market | None,
         arguments: Mapping[str, Any],
-        ask: Callable[[Account], Awaitable[Any]],
-    ) -> Any:
+        ask: Callable[[Account], Awaitable[T]],
+    ) -> T:
         account = await self._accounts.get(credentials, self._deadline)
 
-        async def final(call: Call) -> Any:
+        async def final(call: Call) -> T:
             return await ask(account)
 
         call = Call(exchange=self.name, operation=operation, market=market, account=account.name, arguments=arguments)
-        return await wrap(self._wrappers[operation], final)(call)
+        found: T = await wrap(self._wrappers[operation], final)(call)
+        return found
 
-    async def _timed(self, asking: Awaitable[Any]) -> Answer[Any]:
+    async def _timed(self, asking: Awaitable[T]) -> Answer[T]:
         left = self._clock.monotonic()
         found = await asking
         return Answer(found, "exchange", self._clock.monotonic() - left)
