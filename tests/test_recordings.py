@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from conftest import Venue
 from exgate_core.settings import Section
 
 from .support.serving import Served, serving, settings_for
@@ -29,7 +28,7 @@ READERS = 100
 
 
 @pytest.fixture
-async def served(venue: Venue, tmp_path: Path) -> AsyncIterator[Served]:
+async def served(venue: Any, tmp_path: Path) -> AsyncIterator[Served]:
     venue.state.config.update(speed="max", session=dict(MARKET_LISTS))
     raw = {name: Section(exchange=name, upstream_prefix=venue.url) for name in MARKET_LISTS}
     aggregate = {
@@ -76,7 +75,7 @@ def asked_limit(record: dict[str, Any]) -> str:
     return parameters.get("limit", "1000")
 
 
-async def test_every_recorded_answer_to_the_last_character(served: Served, venue: Venue, shared: Path) -> None:
+async def test_every_recorded_answer_to_the_last_character(served: Served, venue: Any, shared: Path) -> None:
     compared = 0
     async with aiohttp.ClientSession() as client:
         for record in records(shared):
@@ -121,7 +120,7 @@ async def read_trades(client: Any, url: str, count: int) -> list[dict[str, Any]]
     ],
 )
 async def test_every_recorded_trade_to_a_hundred_clients_once_and_in_order(
-    served: Served, venue: Venue, shared: Path, exchange: str, session: str, symbol: str, readers: int
+    served: Served, venue: Any, shared: Path, exchange: str, session: str, symbol: str, readers: int
 ) -> None:
     with gzip.open(shared / "oracles" / "ws.json.gz", "rt") as text:
         expected = json.load(text)[session][symbol]["trades"]
@@ -151,7 +150,7 @@ BAD_ANSWERS = {
 
 @pytest.mark.parametrize("operation", OVER_HTTP)
 @pytest.mark.parametrize("kind", BAD_ANSWERS)
-async def test_a_bad_answer_never_becomes_a_good_one(served: Served, venue: Venue, operation: str, kind: str) -> None:
+async def test_a_bad_answer_never_becomes_a_good_one(served: Served, venue: Any, operation: str, kind: str) -> None:
     venue.state.faults = [{"match": "GET .*(depth|rades)", "times": -1, **BAD_ANSWERS[kind]}]
     async with aiohttp.ClientSession() as client:
         query = {"symbol": RECORDED[operation], "limit": "1000"}
