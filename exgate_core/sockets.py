@@ -26,6 +26,7 @@ __all__ = ["Control", "Dialect", "Limits", "Socket", "Subscription"]
 _BEFORE_NEXT_TRY = 5.0
 _AGE_SPREAD = 0.05
 _DEFAULT_PAUSE = 60.0
+_BACKOFF, _LONGEST_BACKOFF = 0.25, 30.0
 
 
 def _nothing() -> None:
@@ -111,6 +112,7 @@ class Socket:
         self._runtime, self._log = transport.runtime, transport.log
         self._lines: list[Line] = []
         self._not_before = self._runtime.clock.monotonic()
+        self._failures = 0
 
     @property
     def connections(self) -> int:
@@ -129,12 +131,14 @@ class Socket:
 
     def join(self, subscription: Subscription) -> None:
         """Put a subscription on a connection; opens one if none has room. Called by the subscription itself."""
-        wait = self._not_before - self._runtime.clock.monotonic()
-        if wait > 0:
-            raise Unavailable(f"{self.url} asked for a pause before the next connection", retry_after=wait)
         topic = subscription.topic
         line = next((line for line in self._lines if line.holds(topic)), None)
-        line = line or next((line for line in self._lines if line.room > 0), None) or self._open()
+        line = line or next((line for line in self._lines if line.room > 0), None)
+        if line is None:
+            wait = self._not_before - self._runtime.clock.monotonic()
+            if wait > 0:
+                raise Unavailable(f"{self.url} could not be connected; next try in {wait:.1f} s", retry_after=wait)
+            line = self._open()
         line.join(topic, subscription)
 
     def _open(self) -> Line:
@@ -152,11 +156,20 @@ class Socket:
             self._log.exception("the connection to %s broke", self.url)
         finally:
             self._lines.remove(line)
-        if error is not None and (error.retry_after or isinstance(error, RateLimited)):
+        if line.connected:
+            self._failures = 0
+        elif error is not None:
+            self._failed(error)
+
+    def _failed(self, error: ExGateError) -> None:
+        """No connection: everybody waits, or each of a hundred feeds would knock on its own."""
+        self._failures += 1
+        backoff = min(_LONGEST_BACKOFF, _BACKOFF * 2.0 ** min(self._failures, 10))
+        pause = error.retry_after or backoff * (0.5 + 0.5 * self._runtime.random.random())
+        if isinstance(error, RateLimited):
             pause = error.retry_after or _DEFAULT_PAUSE
-            self._not_before = self._runtime.clock.monotonic() + pause
-            if isinstance(error, RateLimited):
-                self._transport.budget.pause(pause)
+            self._transport.budget.pause(pause)
+        self._not_before = self._runtime.clock.monotonic() + pause
 
     def _grown_old(self, line: Line) -> None:
         self._tasks.start_soon(self._replace, line)
@@ -171,6 +184,7 @@ class Socket:
             await new.settled.wait()
             if not new.over:
                 await self._runtime.sleep(self._dialect.limits.overlap)
+            if not new.over:
                 break
             await self._runtime.sleep(_BEFORE_NEXT_TRY * (0.5 + self._runtime.random.random()))
         old.close()

@@ -21,7 +21,7 @@ from .fetch import seconds_of
 MAX_FRAME = 8 * 1024 * 1024
 """Bytes of one message; a longer one ends the connection."""
 
-_DATA = (WSMsgType.TEXT, WSMsgType.BINARY)
+_TEXT, _DATA = WSMsgType.TEXT, (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
 class Party(Protocol):
@@ -71,6 +71,10 @@ class Line:
         """Nothing comes from here any more."""
         self.retiring = False
         """Takes no new topics: about to be replaced."""
+        self.connected = False
+        """Whether the handshake succeeded at some time."""
+        self.heard = False
+        """Set by the reader with every frame, cleared by the heartbeat."""
         self.settled = anyio.Event()
         """Set when no request is unanswered, and when the connection is over."""
         self._dialect, self._limits, self._runtime, self._log = dialect, dialect.limits, runtime, log
@@ -84,7 +88,7 @@ class Line:
         self._wake, self._down = anyio.Event(), anyio.Event()
         self._transport: WSTransport | None = None
         self._error: ExGateError | None = None
-        self._heard = self._opened = runtime.clock.monotonic()
+        self._opened = runtime.clock.monotonic()
         self._parts: list[bytes] = []
 
     # -- topics
@@ -181,7 +185,7 @@ class Line:
                 )
         except (WSError, OSError) as error:
             raise self._refusal(error) from error
-        self._heard = self._opened = self._runtime.clock.monotonic()
+        self._opened, self.connected = self._runtime.clock.monotonic(), True
 
     def _refusal(self, error: Exception) -> ExGateError:
         if isinstance(error, TimeoutError):
@@ -224,16 +228,17 @@ class Line:
         return make(topics, self._number)
 
     async def _watch(self) -> None:
-        limits, clock, pinged = self._limits, self._runtime.clock, False
+        limits, clock, heard = self._limits, self._runtime.clock, self._opened
         while True:
             await self._runtime.sleep(limits.ping)
             now = clock.monotonic()
-            if pinged and now - self._heard > limits.ping + limits.pong:
-                return self._cut(Unavailable(f"{self.url} gave no sign of life for {now - self._heard:.1f} s"))
+            if self.heard:
+                self.heard, heard = False, now
+            if now - heard > limits.ping + limits.pong:
+                return self._cut(Unavailable(f"{self.url} gave no sign of life for {now - heard:.1f} s"))
             if any(now - request.sent > limits.confirm for request in self._requests.values()):
                 return self._cut(Unavailable(f"{self.url} did not confirm a subscription in {limits.confirm:g} s"))
             self._send(self._dialect.ping())
-            pinged = True
             if self._lifetime and now - self._opened > self._lifetime:
                 self._retire()
 
@@ -287,10 +292,6 @@ class Line:
                 self._log.warning("a frame of %s can't be used: %r", topic, frame[:200], exc_info=error)
                 unreadable = Unavailable(f"a frame of {topic} can't be used ({error})", reason="BAD_ANSWER")
                 party.lost(self, unreadable, final=True)
-
-    def heard(self) -> None:
-        """Something came: the connection is alive."""
-        self._heard = self._runtime.clock.monotonic()
 
     def alive(self) -> None:
         """A pong came: so is every confirmed subscription, as far as the exchange can tell."""
@@ -357,15 +358,15 @@ class _Listener(WSListener):
         self._line, self._why = line, ""
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        line = self._line
-        line.heard()
-        if frame.msg_type in _DATA and frame.fin:
+        line, kind = self._line, frame.msg_type
+        line.heard = True
+        if kind is _TEXT and frame.fin:
             line.receive(frame.get_payload_as_bytes())
-        elif frame.msg_type in _DATA or frame.msg_type == WSMsgType.CONTINUATION:
+        elif kind in _DATA or kind is WSMsgType.CONTINUATION:
             line.part(frame.get_payload_as_bytes(), frame.fin)
-        elif frame.msg_type == WSMsgType.PONG:
+        elif kind is WSMsgType.PONG:
             line.alive()
-        elif frame.msg_type == WSMsgType.CLOSE:
+        elif kind is WSMsgType.CLOSE:
             self._why = f" ({int(frame.get_close_code().value)} {frame.get_close_reason()})".replace(" )", ")")
             line.gone(self._why)
 

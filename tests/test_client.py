@@ -560,6 +560,32 @@ async def test_age_alone_replaces_a_connection_and_drops_the_old_one(exchange: E
             await until(lambda: len(got) > count)
 
 
+async def test_a_replacement_cut_during_the_overlap_is_tried_again(exchange: Exchange) -> None:
+    got: list[bytes] = []
+    overlaps: list[anyio.Event] = []
+
+    async def nap(seconds: float) -> None:
+        if seconds == 7.0:
+            overlaps.append(anyio.Event())
+            await overlaps[-1].wait()
+        await anyio.sleep(min(seconds, 0.01))
+
+    async with transport(runtime=Runtime(sleep=nap)) as its:
+        socket = its.ws(ws_url(exchange), Talk(overlap=7.0))
+        async with socket.subscription("a", got.append) as subscription:
+            await exchange.say("bye", "")
+            await until(lambda: len(overlaps) == 1)
+            await exchange.sockets[1].close()
+            await until(lambda: socket.connections == 1)
+            overlaps[0].set()
+            await until(lambda: len(overlaps) == 2)
+            assert not subscription.over
+            overlaps[1].set()
+            await until(lambda: exchange.sockets[0].closed)
+            await exchange.say("a", "1", 2)
+            await until(lambda: got == [b"a|1"])
+
+
 async def test_a_replacement_that_fails_is_tried_again_while_the_old_one_serves(exchange: Exchange) -> None:
     got: list[bytes] = []
 
@@ -590,6 +616,27 @@ async def test_a_refused_handshake_says_how_long_to_wait(exchange: Exchange) -> 
     assert len(exchange.asked) == 1
 
 
+async def test_a_hundred_callers_do_not_knock_a_hundred_times(exchange: Exchange) -> None:
+    exchange.refuse = {}
+    errors: list[Unavailable] = []
+
+    async def one(socket: Any) -> None:
+        with pytest.raises(Unavailable) as caught:
+            await hold(socket.subscription("a", print))
+        errors.append(caught.value)
+
+    async with transport() as its:
+        socket = its.ws(ws_url(exchange), Talk())
+        for _ in range(3):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(30):
+                    tasks.start_soon(one, socket)
+        assert len(exchange.asked) == 1 and len(errors) == 90
+        assert 0 < (errors[-1].retry_after or 0) <= 1
+        exchange.refuse = None
+        await until(lambda: not refused(socket))
+
+
 async def test_no_websocket_there_is_not_sent() -> None:
     async with transport() as its:
         with pytest.raises(NotSent):
@@ -609,6 +656,15 @@ async def test_fragments_are_put_together(exchange: Exchange) -> None:
 
 def ws_url(exchange: Exchange) -> str:
     return exchange.url.replace("http", "ws") + "/ws"
+
+
+def refused(socket: Any) -> bool:
+    subscription = socket.subscription("a", print)
+    try:
+        socket.join(subscription)
+    except Unavailable:
+        return True
+    return False
 
 
 async def hold(subscription: Any) -> None:

@@ -57,7 +57,7 @@ class BinanceDialect:
     def route(self, frame: bytes) -> str | Control:
         """The stream's name, read without decoding the rest."""
         if frame.startswith(STREAM):
-            name = frame[_NAME : frame.index(b'"', _NAME)].decode()
+            name = frame[_NAME : frame.index(34, _NAME)].decode()  # 34: the closing quote
             return name if name != _SHUTDOWN else Control("replace")
         reply = _REPLY.decode(frame)
         if reply.e == "serverShutdown":
