@@ -23,8 +23,10 @@ function read() {
     if (left <= 0) socket.close();
   };
 
-  socket.onclose = ({ code }) => {
-    if (left <= 0) return;
+  let ended = false;
+  socket.onclose = socket.onerror = ({ code }) => {
+    if (ended || left <= 0) return;
+    ended = true; // one of the two is enough: Node 20 tells of a refused connection by an error alone
     console.error("closed with", code);
     setTimeout(read, 1000); // then go on after sinceId: nothing is lost, nothing comes twice
   };

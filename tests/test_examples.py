@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from .support.running import ROOT, Running, clean_environment, serving
+from .support.running import ROOT, Running, clean_environment, free_port, serving
 
 EXAMPLES = ROOT / "examples"
 MARKETS = [{"id": "btcusd", "base": "BTC", "quote": "USD"}, {"id": "ethusd", "base": "ETH", "quote": "USD"}]
@@ -102,6 +102,34 @@ def test_the_python_stream_client(gateway: Running, tmp_path: Path) -> None:
 def test_the_javascript_stream_client(gateway: Running, tmp_path: Path) -> None:
     command = [*_node(tmp_path), str(EXAMPLES / "ws_client.js"), f"{gateway.ws}/v1/paper/pull_trade?symbol=BTC/USDT"]
     _check_stream(output(*command, "5", home=tmp_path))
+
+
+@pytest.mark.parametrize("client", ["ws_client.py", "ws_client.js", "exgate trades --follow"])
+def test_a_restart_of_the_gateway_loses_no_trade(client: str, tmp_path: Path) -> None:
+    """The paper exchange keeps its trades in a folder; so the ones of a whole restart are there to be asked for."""
+    arguments = ("--port", str(free_port()), "-s", f"exchanges.paper.state={tmp_path / 'paper'}")
+    with serving(tmp_path, *arguments) as gateway:
+        process = subprocess.Popen(
+            _client(client, gateway, tmp_path), stdout=subprocess.PIPE, text=True, env=clean_environment(tmp_path)
+        )
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+    with serving(tmp_path, *arguments):
+        lines += [process.stdout.readline() for _ in range(10)]
+        process.kill()
+        process.communicate()
+    ids = [int(line.split()[-1 if client.startswith("exgate") else 0]) for line in lines]
+    assert ids == list(range(ids[0], ids[0] + 13))
+
+
+def _client(name: str, gateway: Running, home: Path) -> list[str]:
+    url = f"{gateway.ws}/v1/paper/pull_trade?symbol=BTC/USDT"
+    if name == "ws_client.py":
+        pytest.importorskip("aiohttp")
+        return [sys.executable, str(EXAMPLES / name), url]
+    if name == "ws_client.js":
+        return [*_node(home), str(EXAMPLES / name), url]
+    return [sys.executable, "-m", "exgate_core", "trades", "paper", "BTC/USDT", "--follow", "--url", gateway.url]
 
 
 def _check_stream(text: str) -> None:
