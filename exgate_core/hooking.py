@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import pluggy
 
-Hook = Callable[..., Coroutine[Any, Any, Any]]
+from .tracing import Hook, trace_method
+
+__all__ = ["Hook", "compose"]
 
 
 def compose(spec: type, adapters: Sequence[object]) -> Mapping[str, tuple[object, Hook]]:
@@ -26,7 +28,8 @@ def compose(spec: type, adapters: Sequence[object]) -> Mapping[str, tuple[object
         implementations = getattr(manager.hook, name).get_hookimpls()
         if implementations:
             best = implementations[-1]
-            chosen[name] = best.plugin, _caller(best.function, frozenset(best.argnames))
+            call = _caller(best.function, frozenset(best.argnames))
+            chosen[name] = best.plugin, trace_method(best.plugin, name, call)
     return chosen
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
-import os
 import re
 import sys
 import threading
@@ -24,6 +23,7 @@ from .hookspecs import EXGATE_API, ModuleHooks, Wrapper
 from .offers import Offer, Registrar
 from .settings import Section
 from .strict import nearest
+from .tracing import trace_module
 
 __all__ = ["GROUP", "Catalogue", "Offer", "PluginReport", "load_catalogue"]
 
@@ -164,7 +164,7 @@ class _Plugin:
             raise PluginError(f"{module.__name__} implements neither register_exchanges nor wrap_operation")
         self.manager.add_hookspecs(ModuleHooks)
         self.manager.register(module)
-        _trace(self.manager, self.distribution)
+        trace_module(self.manager, self.distribution)
         registrar = Registrar(self.distribution, self.version, module.__name__)
         self.manager.hook.register_exchanges(register=registrar)
         wraps = hooks.get("wrap_operation")
@@ -244,22 +244,6 @@ def _wrapper(plugin: _Plugin, exchange: str, operation: str) -> Wrapper | None:
         what = f"returned {made[0]!r}, which isn't an async function"
     message = f"wrap_operation of {plugin.distribution} for {operation} of {exchange} {what}"
     raise FailedPrecondition(message, reason="WRAPPER_FAILED")
-
-
-def _trace(manager: pluggy.PluginManager, plugin: str) -> None:
-    """With EXGATE_TRACE=1 every call of a module's hook is printed."""
-    if os.environ.get("EXGATE_TRACE") != "1":
-        return
-
-    def before(hook: str, _: object, arguments: Mapping[str, object]) -> None:
-        shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        sys.stderr.write(f"{plugin}: {hook}({shown})\n")
-
-    def after(outcome: pluggy.Result[object], hook: str, _: object, __: object) -> None:
-        result = repr(outcome.exception) if outcome.exception else repr(outcome.get_result())
-        sys.stderr.write(f"{plugin}: {hook} -> {result}\n")
-
-    manager.add_hookcall_monitoring(before, after)
 
 
 def _report(plugin: _Plugin, clash: str) -> PluginReport:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from exgate_core.errors import FailedPrecondition, NotFound
+from exgate_core.hooking import compose
+from exgate_core.hookspecs import ExchangeHooks, hookimpl
 from exgate_core.models import Call
 from exgate_core.plugins import Catalogue, PluginReport, load_catalogue
 from exgate_core.settings import Secret, Section
@@ -343,3 +345,24 @@ def test_tracing_prints_every_call_of_a_modules_hooks(
     loaded("exgate-a").wrappers("acme", "depth")
     shown = capsys.readouterr().err
     assert "exgate-a: wrap_operation(" in shown and "exchange='acme'" in shown and "wrap_operation -> []" in shown
+
+
+@pytest.mark.anyio
+async def test_tracing_prints_every_call_of_an_adapter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Adapter:
+        @hookimpl
+        async def depth(self, market: object, limit: int) -> str:
+            if limit < 0:
+                raise ValueError("no")
+            return "book"
+
+    monkeypatch.setenv("EXGATE_TRACE", "1")
+    _, depth = compose(ExchangeHooks, [Adapter()])["depth"]
+    assert await depth(market="m", limit=5) == "book"
+    with pytest.raises(ValueError, match="no"):
+        await depth(market="m", limit=-1)
+    shown = capsys.readouterr().err
+    assert "Adapter: depth(market='m', limit=5)" in shown and "Adapter: depth -> 'book'" in shown
+    assert "Adapter: depth raised ValueError('no')" in shown

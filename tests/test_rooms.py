@@ -18,7 +18,7 @@ LAYERS = {
     "values": "models errors numbers clock waiting",
     "contract": "wire status requests contract",
     "hooks": "hookspecs",
-    "set-up": "secrets strict settings hookcheck offers plugins",
+    "set-up": "secrets strict settings tracing hookcheck offers plugins",
     "upstream": "budget dialects fetch wsline sockets client",
     "sides": "markets hooking exchange account",
     "copies": "book joins ring span tape",
@@ -38,7 +38,7 @@ PLACES = {
     "picows": {"wsline", "dialects"},
     "sqlite3": {"rows", "journal", "upkeep"},
     "click": {"cli", "verbs", "following", "upkeep", "tables"},
-    "pluggy": {"hookspecs", "hooking", "hookcheck", "plugins"},
+    "pluggy": {"hookspecs", "hooking", "hookcheck", "tracing", "plugins"},
 }
 """What stands behind one door each, so that it can be exchanged there."""
 
