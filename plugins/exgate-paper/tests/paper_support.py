@@ -12,7 +12,7 @@ from exgate_paper import Engine, PaperAccount, PaperExchange, PaperMarket, Paper
 from exgate_paper.rules import Fees
 
 from exgate_core.clock import Clock, Runtime, Sleep
-from exgate_core.models import Market, Order, OrderRequest
+from exgate_core.models import Depth, Market, Order, OrderRequest
 
 BTC = PaperMarket(symbol="BTC/USDT", price="100.00", tick="0.01", step="0.001", min_notional="1")
 STILL = PaperSettings(
@@ -50,9 +50,18 @@ def place(made: Engine, account: str, text: str, **more: object) -> Order:
 
 @dataclass
 class Side:
-    """As much of an exchange as an account asks for."""
+    """As much of an exchange as an account asks for: the paper exchange itself, or a real one with these books."""
 
     adapters: tuple[object, ...] = ()
+    markets: tuple[Market, ...] = ()
+    books: dict[str, Depth | Exception] = field(default_factory=dict)
+
+    async def depth(self, market: Market, limit: int) -> Depth:
+        """The book that the test has put there, or the error."""
+        book = self.books[market.symbol]
+        if isinstance(book, Exception):
+            raise book
+        return book
 
 
 @dataclass
@@ -68,7 +77,7 @@ class PaperContext:
 
     settings: PaperSettings | None
     runtime: Runtime
-    exchange: Side | None = None
+    exchange: Side = field(default_factory=Side)
     credentials: Key | None = None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("paper"))
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from paper_support import MARKET, STILL, Key, PaperContext, Side, opened, place, request
 
 from exgate_core.clock import Runtime
-from exgate_core.errors import FailedPrecondition, NotFound, NotSent, RateLimited, Refused
+from exgate_core.errors import NotFound, NotSent, RateLimited, Refused
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -77,12 +77,6 @@ async def test_callers_with_keys_have_accounts_of_their_own() -> None:
                 assert account.name == name
         assert {"main", "key-" + "a" * 16} < set(pair.engine.accounts)
         assert pair.engine.balances("main") == await pair.account.balances()
-
-
-async def test_an_account_needs_the_paper_exchange() -> None:
-    for side in (None, Side(), Side((object(),))):
-        with pytest.raises(FailedPrecondition):
-            PaperAccount(PaperContext(None, Runtime(), side))
 
 
 async def test_state_outlives_the_exchange(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+import anyio
+import anyio.abc
+
 from exgate_core.errors import FailedPrecondition, Refused
 from exgate_core.hookspecs import hookimpl
 from exgate_core.models import (
@@ -22,6 +25,7 @@ from .adapter import PaperExchange
 from .calls import Context, travel
 from .faults import Fault
 from .settings import PaperSettings
+from .shadow import LiveSide, Shadow
 
 
 class _Credentials(Protocol):
@@ -29,7 +33,7 @@ class _Credentials(Protocol):
     def fingerprint(self) -> str: ...
 
 
-class _PublicSide(Protocol):
+class _PublicSide(LiveSide, Protocol):
     @property
     def adapters(self) -> tuple[object, ...]: ...
 
@@ -40,11 +44,14 @@ class AccountContext(Context, Protocol):
     @property
     def credentials(self) -> _Credentials | None: ...
     @property
-    def exchange(self) -> _PublicSide | None: ...
+    def exchange(self) -> _PublicSide: ...
 
 
 class PaperAccount:
-    """One account of the engine that lives in the same exchange. ``name`` is its name there (the ledger's too)."""
+    """One account of the engine that lives in the same exchange. ``name`` is its name there (the ledger's too).
+
+    Over a real exchange it brings an engine of its own, whose books follow the real ones (``Shadow``).
+    """
 
     capabilities = AccountCapabilities(
         needs_credentials=False,
@@ -59,24 +66,36 @@ class PaperAccount:
 
     def __init__(self, context: AccountContext) -> None:
         self._context = context
-        found = [a for a in getattr(context.exchange, "adapters", ()) if isinstance(a, PaperExchange)]
-        if not found:
-            raise FailedPrecondition(
-                "A paper account needs the paper exchange as its public side.", reason="NO_PAPER_EXCHANGE"
-            )
         settings = context.settings or PaperSettings()
-        self.engine = found[0].engine
         self.name = f"key-{context.credentials.fingerprint[:16]}" if context.credentials else settings.wallet
         self._opening = settings.balances
+        self._shadow: Shadow | None = None
+        self._tasks: anyio.abc.TaskGroup | None = None
+        papers = [a for a in context.exchange.adapters if isinstance(a, PaperExchange)]
+        if papers:
+            self.engine = papers[0].engine
+        elif settings.state:
+            raise FailedPrecondition(
+                "A paper account over a real exchange lives in memory only: remove state.", reason="STATE_UNUSABLE"
+            )
+        else:
+            self._shadow = Shadow(context.exchange, settings, context, self.name)
+            self.engine = self._shadow.engine
 
     async def __aenter__(self) -> PaperAccount:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        if self._shadow is not None:
+            self._tasks.start_soon(self._shadow.run)
         if self.name not in self.engine.accounts:
             assets = {asset for market in self.engine.markets for asset in (market.base, market.quote)}
             self.engine.deposit(self.name, {a: text for a, text in self._opening.items() if a in assets})
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        return None
+        assert self._tasks is not None
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)  # its errors are its own: what ends the block stays as it is
 
     async def _call(self, point: str, symbol: str = "") -> Fault | None:
         return await travel(self.engine.faults, self._context.sleep, point, symbol)
@@ -95,6 +114,8 @@ class PaperAccount:
             raise Refused("The paper exchange has no stop orders and no options of its own.", reason="UNKNOWN_OPTION")
         if lie := await self._call("place.before_accept", symbol):
             return lie.value
+        if self._shadow is not None:
+            await self._shadow.follow(order.market)
         placed = self.engine.place(self.name, order)
         lie = await self._call("place.after_accept", symbol)
         return lie.value if lie else placed.order_id

@@ -16,13 +16,9 @@ from msgspec.structs import replace
 from exgate_core.hookspecs import EmitDepth, EmitTrades, hookimpl
 from exgate_core.models import Depth, DepthDelta, ExchangeCapabilities, Market, Trade
 
-from .bank import FEES
 from .calls import Context, travel
-from .engine import Engine
-from .faults import Faults
-from .ledger import Ledger
+from .making import make_engine
 from .market import HOUSE, SeededMarket
-from .rules import Fees
 from .settings import PaperSettings
 from .statefile import StateFile
 from .streams import Stream, corrupt_delta, listening
@@ -48,7 +44,8 @@ class PaperExchange:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.settings = context.settings or PaperSettings()
-        self.engine = _engine(self.settings, context)
+        markets = [market.market() for market in self.settings.markets]
+        self.engine = make_engine(markets, self.settings, context.clock, HOUSE)
         self.market = SeededMarket(
             self.engine,
             {market.symbol: market.price for market in self.settings.markets},
@@ -151,21 +148,6 @@ class PaperExchange:
         with listening(self.engine.on_delta(market.symbol, stream.push)):
             emit(self.engine.depth(market.symbol, max(levels, _BOOK_LIMIT)))
             await stream.run(emit, self._context.sleep)
-
-
-def _engine(settings: PaperSettings, context: Context) -> Engine:
-    faults = Faults(settings.seed)
-    faults.add(*settings.faults)
-    return Engine(
-        [market.market() for market in settings.markets],
-        now=lambda: int(context.clock.time() * 1000),
-        fees=Fees.of(settings.maker_fee, settings.taker_fee),
-        ledger=Ledger(settings.ledger or None, HOUSE | {FEES}),
-        faults=faults,
-        client_ids=settings.client_ids,
-        history=settings.history,
-        forgetful=HOUSE,
-    )
 
 
 def _corrupt_trades(trades: Sequence[Trade], how: str) -> Sequence[Trade]:
