@@ -63,7 +63,6 @@ async def test_without_market_data_nothing_is_placed() -> None:
 
 
 async def test_state_is_refused_over_a_real_exchange() -> None:
+    context = PaperContext(replace(STILL, state="x"), ManualClock().runtime(), real(bids=[], asks=[]))
     with pytest.raises(FailedPrecondition, match="memory only"):
-        PaperAccount(
-            PaperContext(PaperSettings(state="x", markets=(BTC,)), ManualClock().runtime(), real(bids=[], asks=[]))
-        )
+        PaperAccount(context)
