@@ -162,7 +162,8 @@ def target_of(settings: Any, url: str, state_dir: Path) -> Target:
     certificate = "" if server.tls in ("", "at-proxy") else server.tls.rpartition(":")[0]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)
     name = f"[{host}]" if ":" in host else host
-    address = f"{'https' if certificate else 'http'}://{name}:{server.port}{server.root_path}"
+    where = "localhost" if server.uds else f"{name}:{server.port}"
+    address = f"{'https' if certificate else 'http'}://{where}{server.root_path}"
     return Target(address, server.uds, token or _token_file(state_dir), certificate)
 
 

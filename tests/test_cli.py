@@ -307,6 +307,15 @@ def test_the_address_and_the_settings_file_are_printed(tmp_path: Path) -> None:
         assert running.url in line and str(file) in line
 
 
+def test_a_unix_socket_is_asked_where_the_settings_name_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "exgate.toml"
+    file.write_text(f'[server]\nuds = "{tmp_path / "s"}"\n')
+    with serving(tmp_path, "--config", str(file)):
+        assert answer("balances", "paper", "--config", str(file), capsys=capsys)["balances"]
+        following = (sys.executable, "-m", "exgate_core", "trades", "paper", "BTC/USDT", "--follow", "--json")
+        assert _first_lines([*following, "--config", str(file)], tmp_path, 2)
+
+
 def test_plugins_are_listed_with_what_they_serve(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {row["package"]: row for row in answer("plugins", capsys=capsys)}
     assert "depth" in rows["exgate-paper"]["serves"]["paper"]

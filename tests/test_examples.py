@@ -107,7 +107,8 @@ def test_the_javascript_stream_client(gateway: Running, tmp_path: Path) -> None:
 @pytest.mark.parametrize("client", ["ws_client.py", "ws_client.js", "exgate trades --follow"])
 def test_a_restart_of_the_gateway_loses_no_trade(client: str, tmp_path: Path) -> None:
     """The paper exchange keeps its trades in a folder; so the ones of a whole restart are there to be asked for."""
-    arguments = ("--port", str(free_port()), "-s", f"exchanges.paper.state={tmp_path / 'paper'}")
+    paper = ("-s", f"exchanges.paper.state={tmp_path / 'paper'}", "-s", "exchanges.paper.rate=50")
+    arguments = ("--port", str(free_port()), *paper)
     with serving(tmp_path, *arguments) as gateway:
         process = subprocess.Popen(
             _client(client, gateway, tmp_path), stdout=subprocess.PIPE, text=True, env=clean_environment(tmp_path)

@@ -23,7 +23,7 @@ class Running(NamedTuple):
     """A gateway that serves."""
 
     url: str
-    """``http://127.0.0.1:PORT``."""
+    """``http://127.0.0.1:PORT``, or ``unix:PATH``."""
     process: subprocess.Popen[str]
     lines: list[str]
     """What it printed until it was ready."""
@@ -51,7 +51,7 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> Running:
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
-        found = re.search(r"https?://\S+:\d+", line)
+        found = re.search(r"https?://\S+:\d+|unix:\S+", line)
         if found:
             return Running(found[0], process, lines)
     raise AssertionError(f"the gateway ended with {process.wait()} after printing {lines}")
