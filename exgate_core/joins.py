@@ -90,7 +90,7 @@ class Counted:
 
     def exhausted(self) -> None:
         """The history has nothing newer than ``last``. Should that be wrong, the next live id shows it."""
-        if not self._held:
+        if not self._held and self._reached is not None:
             self._behind = False
 
     def lose(self) -> list[Trade]:

@@ -138,6 +138,24 @@ async def test_an_exchange_without_history_tells_a_gap_only_where_one_may_be() -
             tasks.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("kind", ["contiguous", "ordered", "opaque"])
+async def test_a_cut_before_the_first_trade_ever_is_told(kind: str) -> None:
+    upstream = Upstream(able(kind))
+    async with house(upstream) as home, home.feeds.subscribe(BTC, None) as reader, anyio.create_task_group() as tasks:
+        listener = Listener(reader)
+        tasks.start_soon(listener.listen)
+        await settle()
+        upstream.trade_streams[0].cut()
+        await settle()
+        upstream.trade(2)
+        await run(home, 2)
+        made = upstream.trade(2)
+        await run(home, 2)
+        assert len(listener.gaps) == 1
+        assert listener.ids == [trade.id for trade in made]
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_jump_in_a_living_stream_is_filled_and_repeats_fall_out() -> None:
     async with house() as home, home.feeds.subscribe(BTC, None) as reader, anyio.create_task_group() as tasks:
         upstream, listener = home.upstream, Listener(reader)
