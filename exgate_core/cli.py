@@ -55,8 +55,9 @@ def cli() -> None:
 @click.pass_obj
 def serve(options: Options, host: str | None, port: int | None) -> None:
     """Run the gateway until it is told to stop."""
-    from . import plugins, server
+    from . import logs, plugins, server
 
+    logs.log_to_stderr()
     bound = [f"server.{name}={value}" for name, value in (("host", host), ("port", port)) if value is not None]
     options.overrides.extend(bound)
     settings = options.settings()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from exgate_core.cli import main
 
-from .support.running import FakeGateway, Running, clean_environment, fake_gateway, free_port, serving
+from .support.running import ROOT, FakeGateway, Running, clean_environment, fake_gateway, free_port, serving
 
 DEPTH = {
     "lastUpdateId": 7,
@@ -314,6 +316,30 @@ def test_a_unix_socket_is_asked_where_the_settings_name_one(tmp_path: Path, caps
         assert answer("balances", "paper", "--config", str(file), capsys=capsys)["balances"]
         following = (sys.executable, "-m", "exgate_core", "trades", "paper", "BTC/USDT", "--follow", "--json")
         assert _first_lines([*following, "--config", str(file)], tmp_path, 2)
+
+
+def test_a_gateways_own_certificate_is_trusted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    make = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem")
+    subprocess.run([*make, *names], cwd=tmp_path, check=True, capture_output=True)
+    tls = ("-s", f"server.tls={tmp_path / 'cert.pem'}:{tmp_path / 'key.pem'}")
+    with serving(tmp_path, *tls) as running:
+        assert running.url.startswith("https://")
+        port = ("-s", f"server.port={urlsplit(running.url).port}", "-s", f"server.state_dir={tmp_path}")
+        assert answer("balances", "paper", *port, *tls, capsys=capsys)["balances"]
+        assert run("balances", "paper", "--url", running.url, capsys=capsys)[0] == 5
+
+
+def test_a_logged_event_is_one_line_whatever_text_it_holds() -> None:
+    code = (
+        "import logging; from exgate_core.logs import log_to_stderr; log_to_stderr(); "
+        "logging.getLogger('x').info('a\\nb \\x1b[2J %s', 'c\\r\\u2028d')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=clean_environment(ROOT), capture_output=True, text=True)
+    assert done.stderr.endswith(" INFO x: a\\x0ab \\x1b[2J c\\x0d\\x2028d\n")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_plugins_are_listed_with_what_they_serve(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ LAYERS = {
     "orders": "rows outcomes client_ids rules journal drafts lookups errands cancels orders",
     "whole": "lives accounts wrapping opening entry gateway",
     "doors": "access operations settling replies incoming openapi endpoints streams app",
-    "outside": "heads protocols connections server remote tables oneshot verbs following upkeep cli __main__",
+    "outside": "heads protocols connections server remote tables oneshot logs verbs following upkeep cli __main__",
 }
 """Every room imports only from its own layer, without a circle, and from those above."""
 
