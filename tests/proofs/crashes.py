@@ -132,16 +132,16 @@ async def cancel(house: Gateway, order_id: str) -> str:
 
 
 class Place:
-    """One order, placed under one key."""
+    """One market order, placed under one key. It fills at once, so that the exchange would take its double too."""
 
-    outcomes = PLACES
+    outcomes, levels = PLACES, 20
 
     async def prepare(self, house: Gateway) -> None:
         """Nothing."""
 
     async def ask(self, house: Gateway) -> list[str]:
         """The caller's request; the same each time."""
-        return await told(house.place(KEY))
+        return await told(house.place(KEY, kind="market"))
 
     def truth(self, house: Gateway) -> list[str]:
         """The ids of the orders that the exchange has."""
@@ -164,7 +164,7 @@ class Place:
 class Cancel:
     """One cancel of an order that rests."""
 
-    outcomes = CANCELS
+    outcomes, levels = CANCELS, 0
 
     async def prepare(self, house: Gateway) -> None:
         """Place it."""
@@ -198,7 +198,7 @@ Kind = Place | Cancel
 
 async def first_life(kind: Kind, folder: Path, outcome: str, steps: Steps) -> dict[str, Any]:
     """The request under a fault; asked again in the same life, without the fault, if it wasn't killed."""
-    async with gateway(folder, steps) as house:
+    async with gateway(folder, steps, levels=kind.levels) as house:
         await kind.prepare(house)
         house.desk.account.engine.faults.add(*kind.outcomes[outcome])
         steps.armed = True
@@ -226,7 +226,7 @@ async def ask_until_definite(kind: Kind, house: Gateway, answers: list[list[str]
 
 async def second_life(kind: Kind, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
     """Start again, reconcile, and ask as the caller would."""
-    async with gateway(folder, Steps()) as house:
+    async with gateway(folder, Steps(), levels=kind.levels) as house:
         await house.orders.reconcile(house.desk)
         answers: list[list[str]] = [answer for answer in before.get("answers", []) if answer[0] == "done"]
         wrongs: list[str] = []
