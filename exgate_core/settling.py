@@ -31,7 +31,8 @@ _REFUSED = (
     Unimplemented,
 )
 _NOT_SENT = (RateLimited, NotSent)
-_NOTHING, _MAYBE, _REFUSAL = "Nothing was sent.", "It may have been sent.", "No order was placed."
+_NOTHING, _MAYBE = "Nothing was sent.", "It may have been sent."
+_ENDINGS = (_NOTHING, _MAYBE, "No order was placed.", "Nothing was canceled.")
 _RETRY_AFTER = 1.0
 """Seconds after which to resend what was certainly not sent, where nobody knows better."""
 
@@ -55,7 +56,7 @@ def settle(error: Exception, *, may_have_left: bool) -> ExGateError:
     known.metadata["outcome"] = outcome
     if outcome == "not-sent" and known.status in (429, 503) and known.retry_after is None:
         known.retry_after = _RETRY_AFTER
-    if not known.message.endswith((_NOTHING, _MAYBE, _REFUSAL)):
+    if not known.message.endswith(_ENDINGS):
         known.message = f"{_sentence(known.message)} {_ending(known, outcome, may_have_left)}"
     return known
 

@@ -127,6 +127,9 @@ async def test_plans_are_remembered_and_bounded(app: Any, gateway: FakeGateway) 
     assert markets.looks == 1101
     await ask(app, "GET", "/v1/paper/depth?symbol=BTC/USDT")
     assert markets.looks == 1102
+    for looks in (1103, 1104):
+        await ask(app, "GET", "/v1/paper/depth?symbol=BTC/USDT&long=" + "x" * 256)
+        assert markets.looks == looks
 
 
 BAD_QUERIES = [
