@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 from . import contract
 from .models import Trade
@@ -25,7 +24,7 @@ class Span:
         self._answers.clear()
         self._known = True
         self._trades.extend(trades)
-        self._items.extend(map(contract.trade_json, trades))
+        self._items.extend([b""] * len(trades))
         surplus = len(self._trades) - self._capacity
         if surplus > self._capacity:
             del self._trades[:surplus]
@@ -55,7 +54,7 @@ class Span:
             return
         self._answers.clear()
         self._trades[:0] = page[: older[0]]
-        self._items[:0] = map(contract.trade_json, page[: older[0]])
+        self._items[:0] = [b""] * older[0]
         self._whole = len(page) < asked
 
     def newest(self, limit: int) -> tuple[tuple[Trade, ...], bytes] | None:
@@ -66,6 +65,13 @@ class Span:
             if not self._known or (count < limit and not self._whole):
                 return None
             start = max(0, count - limit)
-            body = contract.trades_json(islice(self._items, start, None))
+            body = contract.trades_json(self._encoded(start))
             answer = self._answers[limit] = (tuple(self._trades[start:]), body)
         return answer
+
+    def _encoded(self, start: int) -> list[bytes]:
+        # Encoded when first asked for, and only once: most trades of a stream are never read here.
+        for index in range(start, len(self._items)):
+            if not self._items[index]:
+                self._items[index] = contract.trade_json(self._trades[index])
+        return self._items[start:]

@@ -337,6 +337,39 @@ async def test_a_stalled_reader_is_told_what_it_lost_and_closed_while_others_go_
             tasks.cancel_scope.cancel()
 
 
+async def test_one_stalled_and_one_slow_reader_among_a_hundred_cost_the_others_nothing() -> None:
+    counts = [0] * 100
+    endings: dict[int, ReaderClosed] = {}
+    async with house() as home, anyio.create_task_group() as tasks:
+
+        async def read(number: int, pause: float) -> None:
+            async with home.feeds.subscribe(BTC, None) as reader:
+                try:
+                    while True:
+                        if pause:
+                            await home.clock.sleep(pause)
+                        counts[number] += (await reader.next()).count(b"trade_id")
+                except ReaderClosed as closed:
+                    endings[number] = closed
+
+        tasks.start_soon(read, 0, 105.0)  # stalled: one frame, then nothing for long
+        tasks.start_soon(read, 1, 0.1 / 0.9)  # takes 90 % as many frames as there are
+        for number in range(2, 100):
+            tasks.start_soon(read, number, 0.0)
+        await settle()
+        sent = 0
+        for _ in range(1050):  # 200 trades a second
+            home.upstream.trade(20)
+            sent += 20
+            await home.clock.advance(0.1)
+            assert set(counts[2:]) == {sent}, "nobody waits for the slow ones"
+        await home.clock.advance(330)
+        assert counts[1] == sent, "batches catch up"
+        assert endings[0].code == 1008
+        assert list(endings) == [0]
+        tasks.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("kind", ["contiguous", "ordered"])
 @pytest.mark.parametrize("back", [0, 1, 7, 250])
 async def test_since_id_goes_on_where_the_reader_was(kind: str, back: int) -> None:
