@@ -293,7 +293,7 @@ def test_public_verbs_work_without_a_gateway(home: Path, capsys: pytest.CaptureF
     assert answer("markets", "paper", *nobody, capsys=capsys)["markets"]
     assert answer("exchanges", *nobody, capsys=capsys)
     assert run("balances", "paper", *nobody, capsys=capsys)[0] == 5
-    assert not (home / "state").exists()
+    assert not list(home.rglob("orders.db"))
 
 
 def test_following_works_without_a_gateway(home: Path) -> None:
