@@ -195,9 +195,10 @@ async def test_the_market_moves_by_the_clock_that_it_is_given() -> None:
         assert pair.engine.book("BTC/USDT").history.last_id > before
 
 
-async def test_a_fast_market_keeps_its_rate() -> None:
-    clock = ManualClock()
-    async with opened(PaperSettings(rate=300), clock.runtime()) as pair:
-        before = pair.engine.book("BTC/USDT").history.last_id
-        await clock.advance(1)
-        assert pair.engine.book("BTC/USDT").history.last_id - before > 200
+@pytest.mark.parametrize("rate", [0.5, 7, 31, 300])
+async def test_the_market_keeps_its_rate(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, steps = ManualClock(), list[int]()
+    async with opened(PaperSettings(rate=rate), clock.runtime()) as pair:
+        monkeypatch.setattr(pair.exchange.market, "step", steps.append)
+        await clock.advance(10)
+        assert abs(sum(steps) - 10 * rate * len(pair.engine.markets)) <= 1

@@ -157,17 +157,17 @@ def test_the_ledger_tells_it_in_order() -> None:
 
 def test_pages_of_trades_reach_back_to_the_first_one_kept() -> None:
     made = engine(history=16)
-    for _ in range(100):
+    for _ in range(101):
         place(made, "ann", "sell 0.01 @ 100")
         place(made, "bob", "buy 0.01 @ 100")
 
     def ids(limit: int, since: str | None = None) -> list[int]:
         return [int(trade.id) for trade in made.trades("BTC/USDT", limit, since)]
 
-    assert ids(3) == [98, 99, 100]
+    assert ids(3) == [99, 100, 101]
     assert ids(3, "95") == [96, 97, 98]
-    assert ids(500, "0") == list(range(85, 101)) == ids(500)
-    assert ids(5, "100") == ids(5, "200") == []
+    assert ids(500, "0") == list(range(86, 102)) == ids(500)
+    assert ids(5, "101") == ids(5, "200") == []
 
 
 def test_ticks_that_are_no_powers_of_ten_and_whole_steps() -> None:

@@ -83,8 +83,8 @@ class _Mover:
         self._take()
 
     def _drift(self) -> None:
-        dice, pull = self._random, self._gap // 2
-        self._fair += dice.randint(-self._gap, self._gap)
+        dice, pull = self._random, self._gap
+        self._fair += dice.randint(-3 * self._gap, 3 * self._gap)
         if self._fair < self._start // 2:
             self._fair += pull + 1
         elif self._fair > self._start * 2:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -41,12 +42,11 @@ def speed(orders: int) -> None:
 
     from exgate_paper import Engine
     from exgate_paper.settings import DEFAULT_MARKETS
+    from exgate_paper.statefile import StateFile
 
     from exgate_core.models import OrderRequest
 
     market, dice = DEFAULT_MARKETS[0].market(), random.Random(1)
-    engine = Engine([market], now=lambda: 0)
-    engine.deposit("ann", {"BTC": "1000000", "USDT": "100000000000"})
     requests = [
         OrderRequest(
             market=market,
@@ -58,12 +58,18 @@ def speed(orders: int) -> None:
         )
         for number in range(orders)
     ]
-    start = time.perf_counter()
-    for request in requests:
-        engine.place("ann", request)
-    seconds = time.perf_counter() - start
-    trades = engine.book(market.symbol).history.last_id
-    print(f"{orders / seconds:,.0f} orders/s, {trades / seconds:,.0f} trades/s ({orders:,} orders in {seconds:.2f} s)")
+    for where in ("memory", "state file"):
+        engine = Engine([market], now=lambda: 0)
+        with tempfile.TemporaryDirectory() as folder:
+            if where == "state file":
+                engine.attach(StateFile(Path(folder), engine.fingerprint, engine.faults))
+            engine.deposit("ann", {"BTC": "1000000", "USDT": "100000000000"})
+            start, used = time.perf_counter(), time.process_time()
+            for request in requests:
+                engine.place("ann", request)
+            wall, cpu = time.perf_counter() - start, time.process_time() - used
+        trades = engine.book(market.symbol).history.last_id
+        print(f"{where}: {orders / wall:,.0f} orders/s ({orders / cpu:,.0f} a CPU second), {trades:,} trades")
 
 
 def main() -> None:
