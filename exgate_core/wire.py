@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 Double = Annotated[float, Meta(extra_json_schema={"format": "double"})]
 Int32 = Annotated[int, Meta(extra_json_schema={"format": "int32"})]
@@ -179,14 +179,14 @@ def encode(value: Any) -> bytes:
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:
-        return _encoder.encode(_clean(msgspec.to_builtins(value)))
+        return _encoder.encode(_clean(value))
 
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Struct):
+        return _clean(structs.asdict(value))
     if isinstance(value, dict):
         return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return value
+    return [_clean(item) for item in value] if isinstance(value, list) else value

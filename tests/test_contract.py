@@ -90,6 +90,13 @@ def test_a_trade_id_is_an_exact_integer_or_0(text: str, number: int) -> None:
     assert row["id"] == number and type(row["id"]) is int
 
 
+def test_text_that_is_no_unicode_never_stops_an_answer() -> None:
+    row = json.loads(contract.trade_json(Trade(id="5", price="\ud800", qty="1", quote_qty="2", time=0)))
+    assert (row["id"], row["price"]) == (5, "?")
+    book = json.loads(contract.depth_json(Depth(bids=[("\ud800", '"')], asks=[])))
+    assert book["bid_list"][0]["bid"] == [{"price": "?", "amount": '"'}]
+
+
 def test_the_taker_side_and_the_exchange_quote_figure() -> None:
     def row(**more: Any) -> Any:
         return json.loads(contract.trade_json(Trade(id="1", price="2", qty="3", time=0, **more)))
