@@ -37,8 +37,7 @@ class Plan(NamedTuple):
     async def run(self) -> Reply:
         """Ask, and encode what isn't encoded yet."""
         answer = await self.ask(self.market, self.limit, self.freshness)
-        age = (b"exgate-age", b"%.3f" % answer.age)
-        return Reply(200, (*self.headers, _SOURCES[answer.source], age), self.encode(answer))
+        return Reply(200, (*self.headers, *_from(answer)), self.encode(answer))
 
 
 async def plan_depth(asked: Incoming) -> Plan:

@@ -22,7 +22,19 @@ from exgate_core.errors import (
 from exgate_core.markets import MarketList
 from exgate_core.models import Freshness
 
-from .support.door import BTC, DEPTH, ETH, ORDER, TRADE, FakeEntry, FakeGateway, FakeGuard, ask, http_scope, read
+from .support.fake_gateway import (
+    BTC,
+    DEPTH,
+    ETH,
+    ORDER,
+    TRADE,
+    FakeEntry,
+    FakeGateway,
+    FakeGuard,
+    ask,
+    http_scope,
+    read,
+)
 
 pytestmark = pytest.mark.anyio
 

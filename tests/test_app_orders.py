@@ -30,7 +30,7 @@ from exgate_core.errors import (
     Unimplemented,
 )
 
-from .support.door import JSON, FakeGateway, FakeGuard, Placed, ask, http_scope, read
+from .support.fake_gateway import JSON, FakeGateway, FakeGuard, Placed, ask, http_scope, read
 
 pytestmark = pytest.mark.anyio
 

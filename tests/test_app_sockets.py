@@ -10,7 +10,7 @@ import pytest
 from exgate_core.app import make_app
 from exgate_core.errors import PermissionDenied
 
-from .support.door import FakeGateway, FakeGuard, http_scope
+from .support.fake_gateway import FakeGateway, FakeGuard, http_scope
 
 pytestmark = pytest.mark.anyio
 

@@ -32,7 +32,7 @@ from exgate_core.gateway import open_gateway
 from exgate_core.models import Answer, Depth, Freshness, Market
 from exgate_core.plugins import load_catalogue
 from exgate_core.settings import Server, Settings
-from tests.support.door import FakeEntry, FakeGateway, ask
+from tests.support.fake_gateway import FakeEntry, FakeGateway, ask
 
 GOAL = 0.12
 BASE = "FastAPI, response model"
