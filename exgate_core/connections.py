@@ -31,8 +31,8 @@ class Deadlines(Struct, frozen=True, kw_only=True):
     """Without a request."""
     head: float = 10.0
     """From the first byte of a request to the end of its head."""
-    body: float = 10.0
-    """From the end of the head to the end of the body, or of a WebSocket message."""
+    body: float = 15.0
+    """From the end of the head to the end of the body, or of a WebSocket message; the app's own deadline is shorter."""
     write: float = 20.0
     """With answers that the client doesn't take."""
     linger: float = 2.0

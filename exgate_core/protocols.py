@@ -202,6 +202,14 @@ class WebSocket(WSStream):
             return
         await super().handle(event)
 
+    async def app_send(self, message: Any) -> None:
+        """What the app says. Texts go out without wsproto's detour: unmasked, whole, never compressed."""
+        if message is not None and message["type"] == "websocket.send" and message.get("text") is not None:
+            if self.live and self.connection.state is ConnectionState.OPEN:
+                await self.send(Data(stream_id=self.stream_id, data=text_frame(message["text"].encode())))
+        else:
+            await super().app_send(message)
+
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
         # Hypercorn offers permessage-deflate without a switch, and wsproto inflates even what was not negotiated.
         self.handshake.extensions = None
@@ -261,6 +269,16 @@ class WebSocket(WSStream):
         await self.send(Response(stream_id=self.stream_id, headers=headers, status_code=status_code))
         await self.send(Body(stream_id=self.stream_id, data=body))
         await self.send(EndBody(stream_id=self.stream_id))
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A server's WebSocket frame that holds one whole text."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + size.to_bytes(1, "big") + payload
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
 def _one_liners_ascii(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -122,7 +122,9 @@ async def run(
     config = _config(server)
     limit = _descriptors(server.max_connections + server.max_streams) - server.max_streams
     capped: Any = _Streams(app, server.max_streams)
-    connections = Connections(ASGIWrapper(capped), config, max(limit, 1), deadlines or Deadlines())
+    connections = Connections(
+        ASGIWrapper(capped), config, max(limit, 1), deadlines or Deadlines(body=server.deadline + 5)
+    )
     opened = await asyncio.start_server(
         connections.accept, sock=listener, backlog=512, ssl=config.create_ssl_context() if config.ssl_enabled else None
     )

@@ -11,10 +11,12 @@ from exgate_core.connections import Deadlines
 from ..support.doors import Address, Running, serving
 
 
-@pytest.fixture(scope="module")
-def stubbed() -> Iterator[Running]:
-    """A server over a stub, with short deadlines."""
-    with serving(deadlines=Deadlines(idle=30.0, head=1.0, body=1.0, write=3.0, linger=1.0)) as running:
+@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
+def stubbed(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """A server over a stub, with short deadlines, on each event loop."""
+    loop = pytest.importorskip("uvloop").new_event_loop if request.param == "uvloop" else None
+    limits = Deadlines(idle=30.0, head=1.0, body=1.0, write=3.0, linger=1.0)
+    with serving(deadlines=limits, loop=loop) as running:
         yield running
 
 

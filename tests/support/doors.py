@@ -28,6 +28,9 @@ BTC = Market(symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT")
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
 class Address(NamedTuple):
     """Where a server listens."""
 
@@ -159,13 +162,13 @@ class StubGateway:
 class Running:
     """A server in a thread of its own."""
 
-    def __init__(self, server: Server, tokens: Tokens, deadlines: Deadlines | None) -> None:
+    def __init__(self, server: Server, tokens: Tokens, deadlines: Deadlines | None, loop: LoopFactory | None) -> None:
         self._server, self._tokens, self._deadlines = server, tokens, deadlines
         self.entry = StubEntry()
         self.gateway = StubGateway(server, self.entry)
         self.line = ""
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread = threading.Thread(target=self._main, args=(loop,), daemon=True)
 
     @property
     def address(self) -> Address:
@@ -187,7 +190,7 @@ class Running:
 
     def stop(self) -> None:
         """Twice, so that it hurries; then wait for its end."""
-        if self._thread.is_alive():
+        with suppress(RuntimeError):
             self.call(self.ask.ask)
             self.call(self.ask.ask)
         self.join()
@@ -201,6 +204,10 @@ class Running:
         self.line = line
         self._ready.set()
 
+    def _main(self, loop: LoopFactory | None) -> None:
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(self._run())
+
     async def _run(self) -> None:
         self._loop, self.ask = asyncio.get_running_loop(), Stop()
         listener = listen(self._server)
@@ -212,10 +219,13 @@ class Running:
 
 @contextmanager
 def serving(
-    server: Server | None = None, tokens: Tokens | None = None, deadlines: Deadlines | None = None
+    server: Server | None = None,
+    tokens: Tokens | None = None,
+    deadlines: Deadlines | None = None,
+    loop: LoopFactory | None = None,
 ) -> Iterator[Running]:
     """A running server on a free port."""
-    running = Running(server or Server(port=0), tokens or Tokens({}, Path("/token")), deadlines)
+    running = Running(server or Server(port=0), tokens or Tokens({}, Path("/token")), deadlines, loop)
     running.start()
     try:
         yield running
