@@ -23,7 +23,7 @@ import click
 
 from . import __version__, tables, upkeep
 from .errors import ExGateError, OutcomeUnknown
-from .verbs import Options, ask, common, complain, exit_code, new_key, pairs
+from .verbs import Options, ask, common, complain, exit_code, new_key, pairs, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +62,7 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     options.overrides.extend(bound)
     settings = options.settings()
     catalogue = plugins.load_catalogue(settings.plugins.load, options.plugins_dir)
-    server.serve(settings, catalogue, ready=_say, step=_crash_step(os.environ.get("EXGATE_CRASH_AT", "")))
+    server.serve(settings, catalogue, ready=say, step=_crash_step(os.environ.get("EXGATE_CRASH_AT", "")))
 
 
 @cli.command()
@@ -106,7 +106,6 @@ def depth(
         if sys.stdout.isatty():
             click.clear()
         options.show_dated(reply, tables.depth)
-        sys.stdout.flush()
         time.sleep(interval)
 
 
@@ -219,11 +218,6 @@ def _crash_step(crash_at: str) -> Callable[[str], None] | None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     return step if crash_at else None
-
-
-def _say(line: str) -> None:
-    click.echo(line)
-    sys.stdout.flush()
 
 
 def _reading(symbol: str, limit: int, local: bool, tolerate: str | None) -> list[tuple[str, str]]:

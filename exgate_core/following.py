@@ -10,7 +10,7 @@ import click
 from . import tables
 from .errors import NotSent, Unavailable
 from .remote import Closed, Door
-from .verbs import Options
+from .verbs import Options, say
 
 _AGAIN = frozenset({1001, 1006, 1008, 1012})
 """How a stream ends that can be resumed: going away, lost, too slow, restarting."""
@@ -31,10 +31,10 @@ class _Printer:
         if found:
             self.since_id = found[-1]["trade_id"]
         if self._json:
-            click.echo(frame.decode())
+            say(frame.decode())
             return
         for item in found:
-            click.echo(tables.trade_line(item))
+            say(tables.trade_line(item))
         if "status" in value:
             click.echo(f"{value['status']}: {value['desc']}", err=True)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from . import tables
 from .errors import ExGateError, NotFound
-from .verbs import Options, common
+from .verbs import Options, common, say
 
 if TYPE_CHECKING:
     from .plugins import Catalogue, PluginReport
@@ -98,7 +98,7 @@ def openapi(options: Options) -> None:
     """Print the OpenAPI document."""
     from .openapi import document
 
-    click.echo(json.dumps(document(options.settings().server.root_path), indent=2, ensure_ascii=False))
+    say(json.dumps(document(options.settings().server.root_path), indent=2, ensure_ascii=False))
 
 
 VERBS: tuple[click.Command, ...] = (journal, plugins, check, openapi)

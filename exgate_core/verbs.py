@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ USAGE = 2
 """The exit code of a wrong command line, or of wrong settings."""
 OUTCOME_UNKNOWN = 6
 """The exit code of an order or a cancel that may have been sent."""
+NOT_READ = 141
+"""The exit code where nobody reads the output any more, as a shell gives it."""
 _EXIT_CODES = {1: 5, 3: 3, 4: 5, 5: 4, 6: 3, 7: 7, 8: 5, 9: 3, 10: 5, 11: 3, 12: 3, 14: 5, 16: 7}
 
 
@@ -41,6 +45,17 @@ def complain(reason: str, message: str) -> None:
     """Say on stderr what went wrong."""
     shown = message if not reason or message.startswith(reason) else f"{reason}: {message}"
     click.echo(f"exgate: {shown}", err=True)
+
+
+def say(text: str) -> None:
+    """Print one answer. Ends the verb where nobody reads it any more (``exgate ... | head``)."""
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end: that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(NOT_READ) from None
 
 
 @dataclass
@@ -104,18 +119,18 @@ class Options:
 
     def show(self, reply: Reply, render: Callable[[Any], str]) -> None:
         """Print an answer: as it came with ``--json``, else as a table."""
-        click.echo(reply.body.decode() if self.json else render(reply.json()))
+        say(reply.body.decode() if self.json else render(reply.json()))
 
     def show_dated(self, reply: Reply, render: Callable[[Any], str]) -> None:
         """The same for an answer that has an age: a table says below itself where it is from."""
         self.show(reply, render)
         if not self.json:
             symbol, source, age = (reply.headers.get(f"exgate-{name}", "?") for name in ("symbol", "source", "age"))
-            click.echo(f"{symbol}, from {source}, {age} s old")
+            say(f"{symbol}, from {source}, {age} s old")
 
     def print(self, value: Any, text: str) -> None:
         """Print what was made here: the value with ``--json``, else the text."""
-        click.echo(json.dumps(value, indent=2) if self.json else text)
+        say(json.dumps(value, indent=2) if self.json else text)
 
 
 def ask(door: Door, path: str, params: Params = ()) -> Reply:

@@ -276,6 +276,18 @@ def test_following_prints_trades_until_interrupted(gateway: Running, home: Path)
     assert all("trades" in frame or "status" in frame for frame in map(json.loads, lines))
 
 
+def test_following_ends_when_nobody_reads(gateway: Running, home: Path) -> None:
+    command = [sys.executable, "-m", "exgate_core", "trades", "paper", "BTC/USDT", "--follow", "--url", gateway.url]
+    env, errors = clean_environment(home), home / "errors"
+    with errors.open("w") as stderr:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=env) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(20) == 141
+    assert "Broken pipe" not in errors.read_text()
+
+
 def test_following_says_why_it_was_refused(gateway: Running, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run("trades", "paper", "BTC/USDD", "--follow", "--url", gateway.url, capsys=capsys)
     assert code == 3
