@@ -28,6 +28,10 @@ Step = Callable[[str], None]
 """Called with its name before each step that touches disk or exchange: where a test kills or raises."""
 
 _MOST_TOGETHER = 64
+_RETRY = 1.0
+"""Seconds between attempts to write to a disk that failed."""
+_PATIENCE = 0.05
+"""Seconds that what nobody waits for may wait for company."""
 _PRUNE_EVERY_MS = 3_600_000
 
 
@@ -44,15 +48,15 @@ def no_step(name: str) -> None:
 class _Job:
     """One function to run over the connection, and who waits for its result."""
 
-    def __init__(self, name: str, run: Callable[[Any], Any], *, writes: bool) -> None:
-        self.name, self.run, self.writes = name, run, writes
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+    def __init__(self, name: str, run: Callable[[Any], Any], *, writes: bool, urgent: bool = True) -> None:
+        self.name, self.run, self.writes, self.urgent = name, run, writes, urgent
+        self.future: asyncio.Future[Any] | None = None
+        """Of the loop; none where nobody waits."""
         self.result: Any = None
         self.error: Exception | None = None
 
     def deliver(self) -> None:
-        if self.future.done():
+        if self.future is None or self.future.done():
             return
         if self.error is None:
             self.future.set_result(self.result)
@@ -76,7 +80,8 @@ class Journal:
 
     async def __aenter__(self) -> Self:
         """Lock and open the file, make or check its tables. Raises JournalError, naming the path."""
-        self._thread = threading.Thread(target=self._work, name="exgate-journal", daemon=True)
+        loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._work, args=(loop,), name="exgate-journal", daemon=True)
         self._thread.start()
         try:
             await self._submit("journal.open", self._open, writes=False)
@@ -114,9 +119,13 @@ class Journal:
     def mark_delivered(self, row: Row) -> None:
         """Write, some time soon, that a caller was told the outcome."""
         now = self._now()
-        job = _Job("journal.delivered", lambda connection: rows.mark_delivered(connection, row.id, now), writes=True)
+        job = _Job(
+            "journal.delivered",
+            lambda connection: rows.mark_delivered(connection, row.id, now),
+            writes=True,
+            urgent=False,
+        )
         # Nobody waits for it: a mark that is lost only lets the same answer be given once more.
-        job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._jobs.put(job)
 
     async def by_key(self, account: str, key: str) -> Row | None:
@@ -174,8 +183,9 @@ class Journal:
         if self._thread is None:
             raise JournalError(f"the journal {self.path} is closed", reason="JOURNAL_CLOSED")
         job = _Job(name, run, writes=writes)
+        future = job.future = asyncio.get_running_loop().create_future()
         self._jobs.put(job)
-        result: T = await job.future
+        result: T = await future
         return result
 
     async def _close(self) -> None:
@@ -189,31 +199,35 @@ class Journal:
 
     # What follows runs in the worker thread.
 
-    def _work(self) -> None:
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while (batch := self._batch()) is not None:
+            if not batch:
+                self._mend()
+                continue
             self._run(batch)
             with contextlib.suppress(RuntimeError):  # The loop is gone, and with it everybody who waits.
-                batch[0].loop.call_soon_threadsafe(_deliver, batch)
+                loop.call_soon_threadsafe(_deliver, batch)
         if self._connection is not None:
             self._connection.close()
         if self._lock >= 0:
             os.close(self._lock)
 
     def _batch(self) -> list[_Job] | None:
-        """The next jobs that can be committed together; None = the journal is closed."""
-        first = self._jobs.get()
-        if first is None:
-            return None
-        batch = [first]
+        """The next jobs that can be committed together; none = look whether the disk works again; None = closed."""
+        batch: list[_Job] = []
+        wait = _RETRY if self.problem and self._connection is not None else None
         while len(batch) < _MOST_TOGETHER:
             try:
-                job = self._jobs.get_nowait()
+                job = self._jobs.get(timeout=wait)
             except queue.Empty:
                 break
             if job is None:
+                if not batch:
+                    return None
                 self._jobs.put(None)
                 break
             batch.append(job)
+            wait = 0 if job.urgent or wait == 0 else _PATIENCE
         return batch
 
     def _run(self, batch: list[_Job]) -> None:
@@ -224,6 +238,10 @@ class Journal:
             for job in batch:
                 job.error = job.error or failure
             self._roll_back()
+
+    def _mend(self) -> None:
+        """Write something that nobody needs: only a write that works ends a problem."""
+        self._run([_Job("journal.probe", lambda connection: rows.keep_alive(connection, self._now()), writes=True)])
 
     def _transact(self, batch: list[_Job]) -> None:
         connection = self._connection

@@ -16,11 +16,11 @@ import anyio
 from anyio.abc import TaskGroup
 from msgspec import Struct, structs
 
-from . import drafts, outcomes, rows, rules
+from . import drafts, endings, outcomes, rows, rules
 from .cancels import Cancels
 from .clock import Runtime
 from .errands import Errand, Errands
-from .errors import Aborted, ExGateError, Internal, InvalidArgument
+from .errors import ExGateError, InvalidArgument
 from .journal import Journal, JournalError, Step, no_step
 from .lookups import Lookups, Times
 from .models import CancelResult, Market, Order, OrderRequest
@@ -78,22 +78,24 @@ class Orders:
         until = self._now() + self._deadline
         exchange = account.exchange.name
         try:
+            endings.require(account, "place_order")
             draft = drafts.make(account, market, body, key, self._runtime.random)
             errand = self._standing(draft)
         except ExGateError as error:
-            raise _before(error, exchange) from None
+            raise endings.before(error, exchange) from None
         joined = errand is not None
         if errand is None:
             check = functools.partial(rules.check, market, account.capabilities, body, draft.client_order_id)
             errand = self._begin(Errand(account, draft), lambda new: self._place(new, check, until))
         if not await self._errands.wait(errand, until):
-            raise outcomes.told(_late(errand, joined), exchange, errand.client_order_id, errand.sent_ms)
+            raise outcomes.told(endings.late(errand, joined), exchange, errand.client_order_id, errand.sent_ms)
         return self._answer(errand, errand.verdict.result(), joined)
 
     async def cancel(
         self, account: Account, market: Market | None, order_id: str, client_order_id: str
     ) -> CancelResult:
         """Cancel by either id. Works while the journal doesn't; safe to repeat."""
+        endings.require(account, "cancel_order")
         done: asyncio.Future[CancelResult] = asyncio.get_running_loop().create_future()
         self._errands.begin_other()
         self._tasks.start_soon(self._cancel, done, account, market, order_id, client_order_id)
@@ -120,10 +122,12 @@ class Orders:
 
     async def find(self, account: Account, market: Market | None, order_id: str, client_order_id: str) -> Order:
         """The order as the exchange has it; an undecided one is looked up and decided. Never sends."""
+        endings.require(account, "find_order")
         row = await self._cancels.row_of(account, order_id, client_order_id)
-        if row is not None and row.state in rows.MAYBE_SENT:
+        errand = self._errands.of_key(row.account, row.key) if row is not None else None
+        if row is not None and (errand is not None or row.state in rows.MAYBE_SENT):
             until = self._now() + self._deadline
-            errand = self._errands.of_key(row.account, row.key) or self._resume(account, row)
+            errand = errand or self._resume(account, row)
             decided = await self._errands.wait(errand, until)
             verdict = errand.verdict.result() if decided else Verdict(rows.UNKNOWN)
             if verdict.order is not None:
@@ -196,12 +200,12 @@ class Orders:
             with errand.scope:
                 verdict = await work(errand)
         except ExGateError as error:
-            verdict = Verdict(rows.REFUSED, error=_before(error, errand.account.exchange.name))
+            verdict = Verdict(rows.REFUSED, error=endings.before(error, errand.account.exchange.name))
         except Exception as error:
             _log.exception("an order failed in phase %s", errand.phase)
-            verdict = _bug(errand, error)
+            verdict = endings.bug(errand, error)
         finally:
-            errand.verdict.set_result(verdict or _stopped(errand))
+            errand.verdict.set_result(verdict or endings.stopped(errand))
             if errand.recorded:
                 self._errands.remove(errand)
             self._errands.note()
@@ -225,7 +229,7 @@ class Orders:
             claim = await self._journal.claim(errand.draft)
         except JournalError as error:
             earlier = await self._earlier(errand.draft)
-            return await self._replay(errand, earlier) if earlier else _unwritable(error)
+            return await self._replay(errand, earlier) if earlier else endings.unwritable(error)
         if not claim.fresh:
             return await self._replay(errand, claim.row)
         return await self._send(errand, claim.row, request, until)
@@ -284,7 +288,7 @@ class Orders:
         try:
             sent_ms = await self._journal.mark_sent(row)
         except JournalError as error:
-            return _unwritable(error)
+            return endings.unwritable(error)
         errand.row = structs.replace(row, state=rows.SENT, sent=sent_ms)
         if errand.expired or self._now() >= until:
             return Verdict(rows.NOT_SENT, error=outcomes.not_sent("the deadline passed before it could be sent"))
@@ -319,7 +323,7 @@ class Orders:
                 await self._runtime.sleep(pause)
             try:
                 await self._journal.decide(
-                    errand.row, verdict.state, verdict.order_id, outcomes.written(_kept(verdict))
+                    errand.row, verdict.state, verdict.order_id, outcomes.written(endings.kept(verdict))
                 )
             except JournalError as error:
                 _log.error("order %s is %s, but: %s", errand.client_order_id, verdict.state, error)
@@ -344,47 +348,3 @@ class Orders:
             return Placed(verdict.order_id, errand.client_order_id, age)
         error = verdict.error or outcomes.unknown("the order's outcome is unknown")
         raise outcomes.told(error, errand.account.exchange.name, errand.client_order_id, errand.sent_ms)
-
-
-def _kept(verdict: Verdict) -> ExGateError | None:
-    return verdict.error if verdict.state == rows.REFUSED else None
-
-
-def _unwritable(error: JournalError) -> Verdict:
-    return Verdict(rows.NOT_SENT, error=outcomes.not_sent(outcomes.text_of(error), reason=error.reason))
-
-
-def _before(error: ExGateError, exchange: str) -> ExGateError:
-    """An error from before the send, completed with what that means for the order."""
-    if "outcome" in error.metadata:
-        return outcomes.told(error, exchange)
-    mine = outcomes.told(error, exchange)
-    mine.metadata["outcome"] = "refused" if error.http < 500 else "not-sent"
-    mine.message = f"{outcomes.text_of(error)}. Nothing was sent."
-    return mine
-
-
-def _bug(errand: Errand, error: Exception) -> Verdict:
-    text = f"a bug in ExGate ({type(error).__name__}: {outcomes.text_of(error)})"
-    if errand.phase == "writing" and not errand.replayed:
-        found = Internal(f"{text}. Nothing was sent.", metadata={"outcome": "not-sent"})
-        return Verdict(rows.NOT_SENT, error=found)
-    return Verdict(rows.UNKNOWN, error=outcomes.unknown(text))
-
-
-def _stopped(errand: Errand) -> Verdict:
-    """The gateway ends before the errand did."""
-    if errand.phase == "writing" and not errand.replayed:
-        return Verdict(rows.NOT_SENT, error=outcomes.not_sent("the gateway is shutting down", reason="SHUTTING_DOWN"))
-    return Verdict(rows.UNKNOWN, error=outcomes.unknown("the gateway is shutting down"))
-
-
-def _late(errand: Errand, joined: bool) -> ExGateError:
-    """What a caller is told whose deadline ends before the errand does."""
-    if errand.phase == "writing" and errand.is_new:
-        errand.expired = True
-        return outcomes.not_sent("the deadline passed before it could be sent")
-    if joined and errand.phase != "looking":
-        text = "a request with the same key is still in flight; ask again later with the same key."
-        return Aborted(f"{text} It may have been sent.")
-    return outcomes.unknown(errand.why or f"no answer of {errand.account.exchange.name} yet")

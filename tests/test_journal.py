@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import anyio.lowlevel
 import pytest
 
 from exgate_core import rows
@@ -129,6 +130,34 @@ async def test_a_failing_disk_is_told_and_forgotten_when_it_works_again(tmp_path
         assert (await journal.claim(draft())).fresh
         await journal.probe()
         assert journal.problem == ""
+
+
+async def test_a_journal_finds_out_by_itself_that_the_disk_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exgate_core.journal._RETRY", 0.01)
+    probes: list[bool] = []
+    broken = True
+
+    def step(name: str) -> None:
+        probes.extend([broken] if name == "journal.probe" else [])
+        if broken and name == "journal.commit":
+            raise OSError(28, os.strerror(28))
+
+    broken = False
+    async with Journal(tmp_path / "j.db", step) as journal:
+        broken = True
+        with pytest.raises(JournalError):
+            await journal.claim(draft())
+        while len(probes) < 3:
+            await anyio.lowlevel.checkpoint()
+        assert journal.problem
+        broken = False
+        while journal.problem:
+            await anyio.lowlevel.checkpoint()
+        quiet = len(probes)
+        await journal.by_key("a", "k:1")
+        assert len(probes) == quiet
 
 
 async def test_a_full_disk_fails_the_write_and_keeps_the_reads(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Desk:
     finds: deque[str] = field(default_factory=deque)
     cancels: deque[str] = field(default_factory=deque)
     ledger: list[Order] = field(default_factory=list)
+    lacks: frozenset[str] = frozenset()
     sends: int = 0
     looks: int = 0
     cancel_sends: int = 0
@@ -42,7 +43,7 @@ class Desk:
     """While set and not yet triggered, place_order waits for it after it was counted."""
 
     def has(self, operation: str) -> bool:
-        return True
+        return operation not in self.lacks
 
     async def place_order(self, order: OrderRequest) -> str:
         self.sends += 1

@@ -1,0 +1,92 @@
+"""A journal and its orders for tests, and what a test breaks in them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+
+from exgate_core.clock import Runtime, SystemClock
+from exgate_core.contract import PlaceBody
+from exgate_core.errors import (
+    ExGateError,
+)
+from exgate_core.journal import Journal
+from exgate_core.models import Order
+from exgate_core.orders import Orders, Placed
+from exgate_core.settings import Orders as Settings
+from tests.support.desk import BTC, Desk
+
+ENDINGS = ("Nothing was sent.", "It may have been sent.", "No order was placed.")
+
+
+class Shifted:
+    """The machine's clocks, and people's time moved by as much as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self._real = SystemClock()
+
+    def monotonic(self) -> float:
+        return self._real.monotonic()
+
+    def time(self) -> float:
+        return self._real.time() + self.ahead
+
+
+@dataclass
+class Room:
+    """A journal and its orders, and what a test breaks in them."""
+
+    journal: Journal
+    orders: Orders
+    clock: Shifted
+    broken: set[str]
+    tasks: anyio.abc.TaskGroup
+
+    async def place(self, desk: Desk, key: str = "k", amount: str = "1", **options: str) -> Placed:
+        body = PlaceBody(
+            symbol="BTC/USDT", side="buy", type="limit", price="100.00", amount=amount, options=dict(options)
+        )
+        return await self.orders.place(desk, BTC, body, key)
+
+
+@asynccontextmanager
+async def opened(path: Path, deadline: float = 0.4, reconcile: float = 0.4) -> AsyncIterator[Room]:
+    broken: set[str] = set()
+    clock = Shifted()
+
+    def step(name: str) -> None:
+        if name in broken:
+            raise OSError(28, f"No space left on device at {name}")
+
+    runtime = Runtime(clock=clock)
+    async with Journal(path / "journal.db", step, clock) as journal, anyio.create_task_group() as tasks:
+        settings = Settings(deadline=deadline, reconcile_deadline=reconcile)
+        yield Room(journal, Orders(journal, runtime, tasks, settings, step=step), clock, broken, tasks)
+        tasks.cancel_scope.cancel()
+
+
+async def failure(placing: Callable[[], object]) -> ExGateError:
+    with pytest.raises(ExGateError) as caught:
+        await placing()  # type: ignore[misc]
+    assert caught.value.message.endswith(ENDINGS), caught.value.message
+    return caught.value
+
+
+def foreign(seconds: float, order_id: str = "7", client_order_id: str = "1") -> Order:
+    """An order of the account that this gateway knows nothing of."""
+    return Order(
+        order_id=order_id,
+        symbol="BTC/USDT",
+        side="buy",
+        type="limit",
+        price="1",
+        amount="1",
+        client_order_id=client_order_id,
+        time=int(seconds * 1000),
+    )

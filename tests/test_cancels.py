@@ -1,0 +1,169 @@
+"""Cancelling and finding orders by their ids."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+from msgspec import structs
+
+from exgate_core import rows
+from exgate_core.errors import (
+    ExGateError,
+    InvalidArgument,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    Unimplemented,
+)
+from exgate_core.models import AccountCapabilities, ClientIds
+from tests.support.desk import BTC, RECOVERABLE, Desk
+from tests.support.room import Room, failure, opened
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    async with opened(tmp_path) as room:
+        yield room
+
+
+async def test_a_cancel_says_what_the_order_is_now(room: Room) -> None:
+    desk = Desk()
+    for _ in range(2):
+        await room.place(desk, key="")
+    desk.end("1001", "filled")
+    assert (await room.orders.cancel(desk, None, "1000", "")).status == "canceled"
+    assert (await room.orders.cancel(desk, None, "1000", "")).status == "already_canceled"
+    assert (await room.orders.cancel(desk, None, "1001", "")).status == "filled"
+    error = await failure_of_cancel(room, desk, "99")
+    assert isinstance(error, NotFound)
+
+
+async def failure_of_cancel(room: Room, desk: Desk, order_id: str = "1000", client_order_id: str = "") -> ExGateError:
+    with pytest.raises(ExGateError) as caught:
+        await room.orders.cancel(desk, None, order_id, client_order_id)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("happens", "kind", "outcome"),
+    [
+        ("not_sent", NotSent, "not-sent"),
+        ("limited", RateLimited, "not-sent"),
+        ("refuse", Refused, "refused"),
+        ("drop_before", OutcomeUnknown, "unknown"),
+    ],
+)
+async def test_a_cancel_that_did_not_work_is_told_as_what_it_is(
+    room: Room, happens: str, kind: type[ExGateError], outcome: str
+) -> None:
+    desk = Desk()
+    await room.place(desk)
+    desk.cancels.append(happens)
+    error = await failure_of_cancel(room, desk)
+    assert (type(error), error.metadata["outcome"]) == (kind, outcome)
+    assert (await room.orders.cancel(desk, None, "1000", "")).status == "canceled"
+
+
+async def test_a_cancel_whose_answer_is_lost_is_looked_up(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk)
+    desk.cancels.append("drop_after")
+    assert (await room.orders.cancel(desk, None, "1000", "")).status == "canceled"
+    assert desk.cancel_sends == 1
+
+
+async def test_a_cancel_goes_out_without_the_journal_and_while_draining(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk)
+    room.broken.update({"journal.read", "journal.intent", "journal.commit"})
+    room.orders.close()
+    assert (await room.orders.cancel(desk, BTC, "1000", "")).status == "canceled"
+
+
+async def test_a_cancel_by_client_id_reaches_the_order_under_its_id_upstream(room: Room) -> None:
+    desk = Desk(
+        capabilities=structs.replace(RECOVERABLE, client_ids=ClientIds(prefix="t-", pattern=r"t-[a-z0-9]{1,28}"))
+    )
+    await room.place(desk, client_order_id="mine")
+    assert desk.ledger[0].client_order_id == "t-mine"
+    assert (await room.orders.cancel(desk, None, "", "mine")).status == "canceled"
+
+
+async def test_a_cancel_takes_the_symbol_from_the_journal_or_asks_for_it(room: Room) -> None:
+    needy: AccountCapabilities = structs.replace(RECOVERABLE, symbol_needed=frozenset({"cancel_order"}))
+    desk = Desk(capabilities=needy)
+    await room.place(desk)
+    assert (await room.orders.cancel(desk, None, "1000", "")).status == "canceled"
+    error = await failure_of_cancel(room, desk, "55")
+    assert isinstance(error, InvalidArgument)
+    assert error.violations[0].field == "symbol"
+
+
+async def test_a_cancel_of_an_order_that_may_still_appear_is_not_called_not_found(room: Room) -> None:
+    desk = Desk(settle=5.0)
+    desk.script.append("drop_before")
+    await failure(lambda: room.place(desk, client_order_id="x"))
+    assert isinstance(await failure_of_cancel(room, desk, "", "x"), OutcomeUnknown)
+
+
+async def test_an_order_is_found_by_either_id(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk, client_order_id="mine")
+    assert (await room.orders.find(desk, None, "1000", "")).order_id == "1000"
+    assert (await room.orders.find(desk, None, "", "mine")).order_id == "1000"
+    with pytest.raises(NotFound):
+        await room.orders.find(desk, None, "4711", "")
+    assert desk.sends == 1
+
+
+async def test_finding_an_undecided_order_decides_it(room: Room) -> None:
+    desk = Desk()
+    desk.script.append("drop_after")
+    desk.finds.extend(["fail"] * 40)
+    await failure(lambda: room.place(desk, client_order_id="x"))
+    with pytest.raises(ExGateError):
+        await room.orders.find(desk, None, "", "x")
+    desk.finds.clear()
+    assert (await room.orders.find(desk, None, "", "x")).order_id == "1000"
+    row = await room.journal.by_key(desk.identity, "k:k")
+    assert row is not None
+    assert row.state == rows.PLACED
+    assert desk.sends == 1
+
+
+async def test_an_order_that_was_never_placed_is_not_found_and_says_why(room: Room) -> None:
+    desk = Desk()
+    desk.script.append("refuse")
+    await failure(lambda: room.place(desk, client_order_id="x"))
+    with pytest.raises(NotFound) as caught:
+        await room.orders.find(desk, None, "", "x")
+    assert caught.value.metadata["outcome"] == "refused"
+
+
+async def test_what_a_plugin_lacks_is_refused_before_anything_is_sent(room: Room) -> None:
+    desk = Desk(lacks=frozenset({"place_order", "cancel_order", "find_order"}))
+    assert isinstance(await failure(lambda: room.place(desk)), Unimplemented)
+    assert isinstance(await failure_of_cancel(room, desk), Unimplemented)
+    with pytest.raises(Unimplemented):
+        await room.orders.find(desk, None, "1", "")
+    assert desk.sends == 0
+
+
+async def test_an_order_that_is_being_sent_is_not_called_never_placed(room: Room) -> None:
+    desk = Desk(gate=asyncio.Event())
+    assert desk.gate is not None
+    placing = asyncio.ensure_future(room.place(desk, client_order_id="x"))
+    while not desk.sends:
+        await anyio.lowlevel.checkpoint()
+    finding = asyncio.ensure_future(room.orders.find(desk, None, "", "x"))
+    await anyio.lowlevel.checkpoint()
+    desk.gate.set()
+    assert (await finding).order_id == (await placing).order_id

@@ -1,0 +1,153 @@
+"""Orders while disks fail, clients leave and the gateway stops or starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from exgate_core import rows
+from exgate_core.errors import (
+    NotSent,
+    OutcomeUnknown,
+    Refused,
+)
+from tests.support.desk import Desk
+from tests.support.room import Room, failure, foreign, opened
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    async with opened(tmp_path) as room:
+        yield room
+
+
+@pytest.mark.parametrize("where", ["journal.intent", "journal.commit", "journal.committed", "journal.sent"])
+async def test_without_the_journal_nothing_is_sent(room: Room, where: str) -> None:
+    desk = Desk()
+    room.broken.add(where)
+    error = await failure(lambda: room.place(desk))
+    assert isinstance(error, NotSent)
+    assert (error.metadata["outcome"], desk.sends) == ("not-sent", 0)
+    room.broken.clear()
+    assert (await room.place(desk)).order_id == "1000"
+
+
+async def test_where_the_journal_cannot_even_be_read_a_replay_is_unknown(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk)
+    room.broken.update({"journal.intent", "journal.read"})
+    assert isinstance(await failure(lambda: room.place(desk)), OutcomeUnknown)
+    assert isinstance(await failure(lambda: room.place(desk, key="")), NotSent)
+    assert desk.sends == 1
+
+
+@pytest.mark.parametrize("happens", ["accept", "refuse", "drop_after"])
+async def test_an_outcome_that_cannot_be_written_is_told_all_the_same(tmp_path: Path, happens: str) -> None:
+    async with opened(tmp_path, deadline=3) as room:
+        desk = Desk()
+        desk.script.append(happens)
+        room.broken.add("journal.outcome")
+        if happens == "refuse":
+            assert isinstance(await failure(lambda: room.place(desk)), Refused)
+            assert isinstance(await failure(lambda: room.place(desk)), Refused)
+        else:
+            assert (await room.place(desk)).order_id == "1000"
+            assert (await room.place(desk)).order_id == "1000"
+    async with opened(tmp_path) as after:
+        await after.orders.reconcile(desk)
+        if happens == "refuse":
+            assert isinstance(await failure(lambda: after.place(desk)), Refused)
+        else:
+            assert (await after.place(desk)).order_id == "1000"
+    assert desk.sends == 1
+
+
+async def test_a_client_that_leaves_cuts_nothing(room: Room) -> None:
+    desk = Desk(gate=asyncio.Event())
+    assert desk.gate is not None
+    request = asyncio.ensure_future(room.place(desk))
+    while not desk.sends:
+        await anyio.lowlevel.checkpoint()
+    request.cancel()
+    desk.gate.set()
+    assert (await room.place(desk)).order_id == "1000"
+    assert desk.sends == 1
+
+
+async def test_draining_refuses_new_orders_and_waits_for_those_under_way(room: Room) -> None:
+    desk = Desk(gate=asyncio.Event())
+    assert desk.gate is not None
+    under_way = asyncio.ensure_future(room.place(desk))
+    while not desk.sends:
+        await anyio.lowlevel.checkpoint()
+    draining = asyncio.ensure_future(room.orders.drain(5))
+    while not room.orders.closing:
+        await anyio.lowlevel.checkpoint()
+    error = await failure(lambda: room.place(desk, key="new"))
+    assert (type(error), error.reason) == (NotSent, "SHUTTING_DOWN")
+    assert not draining.done()
+    desk.gate.set()
+    assert await draining
+    assert (await under_way).order_id == "1000"
+    assert (await room.place(desk)).order_id == "1000"
+
+
+async def test_draining_gives_up_at_its_deadline(room: Room) -> None:
+    desk = Desk(gate=asyncio.Event())
+    request = asyncio.ensure_future(room.place(desk))
+    while not desk.sends:
+        await anyio.lowlevel.checkpoint()
+    assert not await room.orders.drain(0.01)
+    request.cancel()
+
+
+async def leave_behind(path: Path, desk: Desk, *states: str) -> None:
+    """The journal of a gateway that died: one row per state, with the keys 0, 1, ..."""
+    async with opened(path) as room:
+        for number, state in enumerate(states):
+            desk.script.append("not_sent")
+            await failure(lambda number=number: room.place(desk, key=str(number)))  # type: ignore[misc]
+            row = await room.journal.by_key(desk.identity, f"k:{number}")
+            assert row is not None
+            connection = room.journal._connection
+            assert connection is not None
+            connection.execute("UPDATE orders SET state = ? WHERE id = ?", (state, row.id))
+
+
+async def test_a_start_decides_what_the_last_run_left(tmp_path: Path) -> None:
+    desk = Desk()
+    await leave_behind(tmp_path, desk, rows.INTENT, rows.SENT, rows.UNKNOWN, rows.SENT)
+    async with opened(tmp_path, deadline=0.1, reconcile=2) as room:
+        lost = await room.journal.by_key(desk.identity, "k:3")
+        assert lost is not None
+        desk.ledger.append(foreign(room.clock.time(), "77", lost.client_order_id))
+        sends = desk.sends
+        await room.orders.reconcile(desk)
+        states = [(await room.journal.by_key(desk.identity, f"k:{number}")).state for number in range(4)]  # type: ignore[union-attr]
+        assert states == [rows.NOT_SENT, rows.REFUSED, rows.REFUSED, rows.PLACED]
+        assert (await room.place(desk, key="3")).order_id == "77"
+        assert desk.sends == sends
+
+
+async def test_what_cannot_be_decided_is_listed_and_blocks_new_orders_only_until_the_deadline(tmp_path: Path) -> None:
+    desk, other = Desk(), Desk(identity="fake:other")
+    await leave_behind(tmp_path, desk, rows.SENT)
+    async with opened(tmp_path, deadline=0.3, reconcile=0.6) as room:
+        desk.finds.extend(["fail"] * 1000)
+        reconciling = asyncio.ensure_future(room.orders.reconcile(desk))
+        await anyio.lowlevel.checkpoint()
+        blocked = await failure(lambda: room.place(desk, key="new"))
+        assert (type(blocked), blocked.metadata["outcome"]) == (NotSent, "not-sent")
+        assert (await room.place(other)).order_id == "1000"
+        assert isinstance(await failure(lambda: room.place(desk, key="0")), OutcomeUnknown)
+        await reconciling
+        assert [row.state for row in await room.journal.undecided()] == [rows.UNRESOLVED]
+        assert (await room.place(desk, key="new")).order_id == "1000"
+        desk.finds.clear()
+        assert isinstance(await failure(lambda: room.place(desk, key="0")), Refused)
