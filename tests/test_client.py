@@ -418,6 +418,21 @@ async def test_a_topic_that_is_left_and_wanted_again_is_asked_for_again(exchange
     assert asked[:4] == [("subscribe", "keep"), ("subscribe", "a"), ("unsubscribe", "a"), ("subscribe", "a")]
 
 
+async def test_a_topic_is_not_asked_for_again_before_its_end_is_confirmed(exchange: Exchange) -> None:
+    async with transport() as its, anyio.create_task_group() as tasks:
+        socket = its.ws(ws_url(exchange), Talk())
+        async with socket.subscription("keep", print):
+            async with socket.subscription("a", print):
+                exchange.mute = True
+            await until(lambda: exchange.messages[-1]["do"] == "unsubscribe")
+            tasks.start_soon(hold, socket.subscription("a", print))
+            tasks.start_soon(hold, socket.subscription("other", print))
+            await until(lambda: exchange.messages[-1]["topics"] == ["other"])
+            await exchange.say("ok", str(exchange.messages[-2]["id"]))
+            await until(lambda: exchange.messages[-1] == {"do": "subscribe", "topics": ["a"], "id": 5})
+            tasks.cancel_scope.cancel()
+
+
 async def test_subscriptions_are_batched_capped_and_spread(exchange: Exchange) -> None:
     async with transport() as its, anyio.create_task_group() as tasks:
         socket = its.ws(ws_url(exchange), Talk(topics=3, batch=2))

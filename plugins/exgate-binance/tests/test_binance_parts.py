@@ -16,7 +16,7 @@ from msgspec import ValidationError
 
 from exgate_core.book import Book
 from exgate_core.errors import Unavailable
-from exgate_core.models import Depth, DepthDelta, ExchangeCapabilities, Trade
+from exgate_core.models import Depth, DepthDelta, ExchangeCapabilities, Side, Trade
 from exgate_core.sockets import Control
 
 
@@ -42,6 +42,24 @@ def test_a_raw_trade() -> None:
     assert parse.raw_trade_frame(frame) == Trade(
         id="12345", price="0.00100000", qty="100", time=1672515782136, taker_side="sell"
     )
+
+
+numerals = st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?", fullmatch=True)
+
+
+@given(st.integers(0, 2**63 - 1), numerals, numerals, st.booleans())
+def test_every_digit_of_a_trade_survives(number: int, price: str, amount: str, maker: bool) -> None:
+    row = {"t": number, "a": number, "p": price, "q": amount, "T": 5, "m": maker}
+    frame = json.dumps({"stream": "x@trade", "data": row}).encode()
+    side: Side = "sell" if maker else "buy"
+    for read in (parse.raw_trade_frame, parse.aggregate_trade_frame):
+        assert read(frame) == Trade(id=str(number), price=price, qty=amount, time=5, taker_side=side)
+
+
+@given(st.lists(st.tuples(numerals, numerals), max_size=5), st.lists(st.tuples(numerals, numerals), max_size=5))
+def test_every_digit_of_a_book_survives(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> None:
+    body = json.dumps({"lastUpdateId": 2**62 + 1, "bids": bids, "asks": asks}).encode()
+    assert parse.depth(parse.DEPTH.decode(body)) == Depth(bids=bids, asks=asks, last_update_id=2**62 + 1)
 
 
 def test_numbers_that_are_not_text_are_refused() -> None:
