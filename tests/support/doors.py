@@ -25,6 +25,7 @@ from exgate_core.server import Stop, listen, run
 from exgate_core.settings import Server, Settings
 
 BTC = Market(symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT")
+STREAM = "/v1/stub/pull_trade?symbol=BTC/USDT"
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
@@ -303,9 +304,7 @@ def request(
     return ask(address, "\r\n".join([*head, "", ""]).encode("latin-1") + body)
 
 
-def handshake(
-    address: Address, *lines: str, path: str = "/v1/stub/pull_trade?symbol=BTC/USDT", host: str = ""
-) -> bytes:
+def handshake(address: Address, *lines: str, path: str = STREAM, host: str = "") -> bytes:
     """The bytes that ask for a WebSocket."""
     head = [
         f"GET {path} HTTP/1.1",
@@ -337,9 +336,9 @@ def frame(payload: bytes, opcode: int = 1, *, fin: bool = True, rsv1: bool = Fal
 class RawSocket:
     """A WebSocket client that does only what a test says."""
 
-    def __init__(self, address: Address, *lines: str, host: str = "") -> None:
+    def __init__(self, address: Address, *lines: str, host: str = "", path: str = STREAM) -> None:
         self.connection = connect(address)
-        self.connection.sendall(handshake(address, *lines, host=host))
+        self.connection.sendall(handshake(address, *lines, host=host, path=path))
         self._data = b""
         while b"\r\n\r\n" not in self._data:
             self._data += self.connection.recv(65536)
