@@ -517,7 +517,7 @@ async def test_pongs_prove_a_quiet_subscription_alive(exchange: Exchange) -> Non
 
 async def test_a_dead_connection_is_noticed(exchange: Exchange) -> None:
     async with transport() as its:
-        socket = its.ws(ws_url(exchange), Talk(ping=0.01, pong=0.05))
+        socket = its.ws(ws_url(exchange), Talk(ping=0.01, pong=0.3))
         async with socket.subscription("a", print) as subscription:
             exchange.mute = True
             with pytest.raises(Unavailable, match="no sign of life"), anyio.fail_after(5):
