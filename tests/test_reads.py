@@ -77,6 +77,7 @@ async def test_tolerance_zero_and_not_local_always_ask_the_exchange() -> None:
             answer = await home.reads.depth(BTC, 1, freshness)
             assert answer.source == "exchange"
             assert home.upstream.count("depth") == before + 1
+            assert (await home.reads.recent_trades(BTC, 1, freshness)).source == "exchange"
 
 
 async def test_quiet_is_not_stale_and_silent_is() -> None:
@@ -179,6 +180,11 @@ async def test_a_copy_whose_known_levels_ran_out_is_opened_anew() -> None:
         assert (answer.source, len(answer.value.bids)) == ("exchange", 5)
         await home.clock.advance(0.01)
         assert at_once(home.reads.depth(BTC, 5, LOCAL)).value.bids == tuple(upstream.book(5).bids)
+        upstream.change(bids=[("96", "0")])
+        for _ in range(4):
+            assert (await home.reads.depth(BTC, 5, LOCAL)).source == "exchange"
+            await home.clock.advance(1)
+        assert upstream.count("pull_depth") == 2, "not again and again"
 
 
 @pytest.mark.parametrize("numbered", [True, False])
@@ -319,6 +325,17 @@ async def test_a_tolerant_caller_shares_what_is_young_enough() -> None:
             upstream.gate.set()
         assert ages == [2.5, 2.5]
         assert upstream.count("depth") == 4
+        upstream.gate = anyio.Event()
+        await home.clock.advance(20)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, 3)
+            await settle()
+            await home.clock.advance(2)
+            tasks.start_soon(ask, 3)
+            await settle()
+            await home.clock.advance(2)
+            upstream.gate.set()
+        assert sorted(ages[2:]) == [0, 4], "who asked first waited long; who joined would have got what is too old"
 
 
 async def test_an_exchange_without_streams_answers_local_reads_itself() -> None:

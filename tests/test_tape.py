@@ -116,6 +116,14 @@ def test_the_page_before_the_stream_is_where_it_follows_on() -> None:
         assert local(tape, 4) == ["2", "3", "4", "5"]
 
 
+def test_what_is_older_than_the_page_before_the_stream_is_no_news() -> None:
+    tape = Tape("BTC/USDT", "ordered", paged=True)
+    tape.start(trades(50, 60), asked=2)
+    tape.take(trades(40, 50, 60, 70))
+    tape.fill(trades(70))
+    assert ids(tape) == ["70"]
+
+
 def test_trades_without_ids_all_go_out() -> None:
     tape = Tape("BTC/USDT")
     tape.start(trades("", ""), asked=2)
