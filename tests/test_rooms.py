@@ -24,7 +24,7 @@ LAYERS = {
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",
     "reads": "sharing reads",
-    "orders": "rows outcomes client_ids rules journal drafts lookups errands cancels orders",
+    "orders": "rows outcomes client_ids rules journal drafts lookups endings errands cancels orders",
     "whole": "lives accounts wrapping opening entry gateway",
     "doors": "access operations settling replies incoming openapi endpoints streams app",
     "outside": "heads protocols connections server remote tables oneshot logs verbs following upkeep cli __main__",
