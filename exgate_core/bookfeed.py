@@ -11,7 +11,6 @@ import anyio
 from . import numbers
 from .book import Book
 from .clock import Runtime
-from .errors import ExGateError
 from .exchange import PublicSide
 from .models import Depth, DepthDelta, ExchangeCapabilities, Level, Market
 from .supervisor import Life, Status, Supervisor
@@ -63,14 +62,11 @@ class BookFeed:
         return "starting" if status == "live" and not self.book.in_sync else status
 
     async def run(self) -> None:
-        """Until idle or cancelled."""
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._cross_check)
-                await self.supervisor.run()
-                tasks.cancel_scope.cancel()
-        finally:
-            self.close()
+        """Until idle, stopped or cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cross_check)
+            await self.supervisor.run()
+            tasks.cancel_scope.cancel()
 
     def close(self) -> None:
         """Make the copy unreadable for good."""
@@ -140,8 +136,8 @@ class BookFeed:
             book, version, asked = self.book, self.book.version, self._runtime.clock.monotonic()
             try:
                 theirs = await self._exchange.depth(self.market, _COMPARED)
-            except ExGateError as error:
-                _log.info("%s %s: no cross-check: %s", self._exchange.name, self.market.symbol, error.message)
+            except Exception as error:
+                _log.info("%s %s: no cross-check: %s", self._exchange.name, self.market.symbol, error)
                 return
             if self.book is not book or book.version != version or not book.in_sync:
                 return

@@ -24,6 +24,8 @@ __all__ = ["Feeds", "Reader", "ReaderClosed"]
 
 F = TypeVar("F", TradeFeed, BookFeed)
 
+_AFTER_A_BUG = 5.0
+
 _log = logging.getLogger("exgate.feeds")
 
 
@@ -123,10 +125,14 @@ class Feeds:
 
     async def _run(self, feeds: dict[str, F], feed: F) -> None:
         try:
-            await feed.run()
-        except Exception:
-            _log.exception("%s %s: the feed broke", self._exchange.name, feed.market.symbol)
+            while not feed.supervisor.stopping:
+                try:
+                    await feed.run()
+                except Exception:
+                    _log.exception("%s %s %s: the feed broke", self._exchange.name, feed.market.symbol, feed.stream)
+                    await self._runtime.sleep(_AFTER_A_BUG)
         finally:
+            feed.close()
             if feeds.get(feed.market.symbol) is feed:
                 del feeds[feed.market.symbol]
 

@@ -95,15 +95,12 @@ class TradeFeed:
         return self.supervisor.status == "live" and not self.tape.missing
 
     async def run(self) -> None:
-        """Until idle or cancelled."""
-        try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._cross_check)
-                await self._start()
-                await self.supervisor.run()
-                tasks.cancel_scope.cancel()
-        finally:
-            self.close()
+        """Until idle, stopped or cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cross_check)
+            await self._start()
+            await self.supervisor.run()
+            tasks.cancel_scope.cancel()
 
     def close(self) -> None:
         """Let readers go: ``closed`` is seen by all of them."""
@@ -114,9 +111,9 @@ class TradeFeed:
         """The exchange's trades after ``since``, or the newest; None if it gives no usable answer."""
         try:
             return await self._exchange.recent_trades(self.market, self._exchange.capabilities.trades_max, since)
-        except ExGateError as error:
-            _log.info("%s %s: no history: %s", self._exchange.name, self.market.symbol, error.message)
-            if error.retry_after:
+        except Exception as error:
+            _log.info("%s %s: no history: %s", self._exchange.name, self.market.symbol, error)
+            if isinstance(error, ExGateError) and error.retry_after:
                 await self._runtime.sleep(error.retry_after)
             return None
 

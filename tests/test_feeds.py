@@ -233,6 +233,26 @@ async def test_no_exception_of_a_stream_gets_out_and_pauses_stay_within_thirty_s
         assert status["age"] is None
 
 
+async def test_a_bug_of_a_plugin_beside_the_stream_ends_no_feed() -> None:
+    class Broken(Upstream):
+        async def recent_trades(self, market: Any, limit: int, since_id: str | None = None) -> Any:
+            await super().recent_trades(market, limit, since_id)
+            if self.count("recent_trades") == 1:
+                return [object()]
+            raise KeyError("price")
+
+    async with house(Broken()) as home, home.feeds.subscribe(BTC, None) as reader, anyio.create_task_group() as tasks:
+        listener = Listener(reader)
+        tasks.start_soon(listener.listen)
+        home.feeds.pin(BTC)
+        await run(home, 12)
+        made = home.upstream.trade(2)
+        await run(home, 1)
+        assert listener.ids == [trade.id for trade in made]
+        assert home.feeds.statuses()[0]["pinned"]
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_stream_that_never_says_a_word_is_opened_anew() -> None:
     upstream = Upstream()
     upstream.confirms = False
