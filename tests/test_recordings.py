@@ -71,7 +71,7 @@ def trade_of(expected: dict[str, Any]) -> dict[str, Any]:
 
 
 def asked_limit(record: dict[str, Any]) -> str:
-    parameters = dict(pair.split("=") for pair in record["request"].partition("?")[2].split("&"))
+    parameters: dict[str, str] = dict(pair.split("=") for pair in record["request"].partition("?")[2].split("&"))
     return parameters.get("limit", "1000")
 
 
@@ -135,7 +135,7 @@ async def test_every_recorded_trade_to_a_hundred_clients_once_and_in_order(
         assert trades == wanted
 
 
-BAD_ANSWERS = {
+BAD_ANSWERS: dict[str, dict[str, Any]] = {
     "truncated": {"truncate": 60},
     "html": {"body": "<html>maintenance</html>", "content_type": "text/html"},
     "empty": {"body": ""},
