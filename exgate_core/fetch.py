@@ -144,6 +144,9 @@ class Http:
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, left: float
     ) -> Response:
+        if left <= 0:  # the library would take that for "no limit"
+            late = DeadlineExceeded if method == "GET" else NotSent
+            raise late(_text(url, "was not asked: no time was left. Nothing was sent."))
         timeout = aiohttp.ClientTimeout(total=left, connect=left * _UNTIL_CONNECTED)
         target = URL(self._transport.last_hop(url), encoded=True)
         try:

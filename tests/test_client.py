@@ -238,6 +238,15 @@ async def test_no_answer_in_time(exchange: Exchange) -> None:
     assert len(exchange.asked) == 2
 
 
+@pytest.mark.parametrize(("method", "kind"), [("GET", DeadlineExceeded), ("POST", NotSent)])
+async def test_without_time_nothing_is_asked(exchange: Exchange, method: str, kind: type[ExGateError]) -> None:
+    async with transport() as its:
+        for deadline in (0.0, -1.0):
+            with pytest.raises(kind):
+                await its.http(exchange.url).request(method, "/x", deadline=deadline)
+    assert exchange.asked == []
+
+
 @pytest.mark.parametrize("packed", [False, True])
 async def test_an_endless_answer_is_refused(exchange: Exchange, packed: bool) -> None:
     async def bomb(request: web.Request) -> web.StreamResponse:
