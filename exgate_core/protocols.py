@@ -25,7 +25,7 @@ from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
 from hypercorn.typing import WebsocketAcceptEvent
-from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 
 from . import heads
@@ -70,6 +70,7 @@ class StrictConnection(h11.Connection):
     """h11, after ``heads.fault`` has seen each head. ``fault`` says what was wrong last."""
 
     fault = "the request can't be understood"
+    _foreign = False
 
     def next_event(self) -> Any:
         """As h11's; raises RemoteProtocolError also for what h11 tolerates."""
@@ -78,8 +79,9 @@ class StrictConnection(h11.Connection):
             found = heads.fault(data) if data else None
             if found is not None:
                 self._refuse(found)
+            self._foreign = not data.isascii()
         event = super().next_event()
-        if isinstance(event, h11.Request) and not _one_liners_ascii(list(event.headers)):
+        if self._foreign and isinstance(event, h11.Request) and not _one_liners_ascii(list(event.headers)):
             self._refuse(heads.Fault(400, "a header of the handshake is not ASCII"))
         return event
 
@@ -211,10 +213,9 @@ class WebSocket(WSStream):
             await super().app_send(message)
 
     async def _accept(self, message: WebsocketAcceptEvent) -> None:
-        # Hypercorn offers permessage-deflate without a switch, and wsproto inflates even what was not negotiated.
+        # Hypercorn accepts permessage-deflate without a switch: so nothing was offered.
         self.handshake.extensions = None
         await super()._accept(message)
-        self.connection = Connection(ConnectionType.SERVER, [])
         if self._early:
             await self.handle(Data(stream_id=self.stream_id, data=self._early))
 

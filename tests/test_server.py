@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +25,19 @@ from exgate_core.plugins import load_catalogue
 from exgate_core.server import listen, serve
 from exgate_core.settings import Server, Settings
 
-from .support.doors import Address, RawSocket, ask, connect, handshake, is_closed, read_answer, request, serving, until
+from .support.doors import (
+    Address,
+    RawSocket,
+    ask,
+    connect,
+    handshake,
+    is_closed,
+    read_answer,
+    request,
+    resident,
+    serving,
+    until,
+)
 
 ROOT = Path(__file__).parent.parent
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -151,6 +165,18 @@ def test_where_all_are_busy_the_next_is_told_503() -> None:
         for connection in busy:
             connection.close()
         until(lambda: (found := ask(running.address, GET)) is not None and found.status == 200)
+
+
+def test_a_body_that_no_app_reads_takes_no_memory() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    with serving(app=app, deadlines=Deadlines(body=60)) as running, connect(running.address) as connection:
+        connection.sendall(HALF_AN_ORDER.replace(b"Content-Length: 9", b"Content-Length: 100000000"))
+        before = resident()
+        for _ in range(1_000):
+            connection.sendall(b" " * 65_536)
+        assert resident() - before < 15_000_000
 
 
 def test_an_idle_connection_ends_by_the_deadline() -> None:

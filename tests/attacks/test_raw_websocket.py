@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import zlib
-from pathlib import Path
 
 import pytest
 
-from ..support.doors import Address, RawSocket, Running, ask, connect, frame, handshake, until
+from ..support.doors import Address, RawSocket, Running, ask, connect, frame, handshake, resident, until
 from .test_raw_http import is_status
 
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
@@ -88,13 +86,13 @@ def test_a_compressed_bomb_is_not_inflated(server_address: Address) -> None:
     deflate = zlib.compressobj(wbits=-15)
     zeros = b"\0" * 1_000_000
     bomb = b"".join(deflate.compress(zeros) for _ in range(200)) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    before = _resident()
+    before = resident()
     for _ in range(10):
         client = RawSocket(server_address, DEFLATE)
         client.connection.sendall(frame(bomb, rsv1=True))
         assert client.close_code() == 1002
         client.close()
-    assert _resident() - before < 20_000_000
+    assert resident() - before < 20_000_000
 
 
 @pytest.mark.parametrize(
@@ -166,8 +164,3 @@ def test_a_handshake_may_break_off_at_any_byte(server_address: Address, stubbed:
         with connect(server_address) as connection:
             connection.sendall(raw[:end])
     until(lambda: stubbed.entry.readers == 0, 2.0)
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -163,11 +163,14 @@ class StubGateway:
 class Running:
     """A server in a thread of its own."""
 
-    def __init__(self, server: Server, tokens: Tokens, deadlines: Deadlines | None, loop: LoopFactory | None) -> None:
+    def __init__(
+        self, server: Server, tokens: Tokens, deadlines: Deadlines | None, loop: LoopFactory | None, app: Any
+    ) -> None:
         self._server, self._tokens, self._deadlines = server, tokens, deadlines
         self.entry = StubEntry()
         self.gateway = StubGateway(server, self.entry)
         self.line = ""
+        self._app = app
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, args=(loop,), daemon=True)
 
@@ -214,7 +217,7 @@ class Running:
         listener = listen(self._server)
         port = None if self._server.uds else listener.getsockname()[1]
         self._address = Address(self._server.uds or self._server.host, port or 0)
-        app = make_app(self.gateway, Guard(self._server, self._tokens, port))
+        app = self._app or make_app(self.gateway, Guard(self._server, self._tokens, port))
         await run(app, self._server, listener, self.gateway, self.ask, ready=self._started, deadlines=self._deadlines)
 
 
@@ -224,9 +227,10 @@ def serving(
     tokens: Tokens | None = None,
     deadlines: Deadlines | None = None,
     loop: LoopFactory | None = None,
+    app: Any = None,
 ) -> Iterator[Running]:
     """A running server on a free port."""
-    running = Running(server or Server(port=0), tokens or Tokens({}, Path("/token")), deadlines, loop)
+    running = Running(server or Server(port=0), tokens or Tokens({}, Path("/token")), deadlines, loop, app)
     running.start()
     try:
         yield running
@@ -389,6 +393,12 @@ class RawSocket:
             self._data += more
         found, self._data = self._data[:size], self._data[size:]
         return found
+
+
+def resident() -> int:
+    """Bytes of memory that this process uses."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
