@@ -42,6 +42,11 @@ class Counted:
         """How many trades wait."""
         return len(self._held)
 
+    @property
+    def hole(self) -> int:
+        """How many trades are missing before the oldest that waits."""
+        return int(self._held[0].id) - self._reached - 1 if self._held and self._reached is not None else 0
+
     def start(self, page: Sequence[Trade]) -> None:
         """The newest trades before the stream began, at least one: everything after them is to be handed on."""
         self.last = max(page, key=_number)
@@ -134,6 +139,11 @@ class Noted:
     def waiting(self) -> int:
         """How many trades wait."""
         return len(self._held)
+
+    @property
+    def hole(self) -> int:
+        """How many trades are missing: such ids don't tell."""
+        return 0
 
     def start(self, page: Sequence[Trade]) -> None:
         """The newest trades before the stream began, at least one: everything after them is to be handed on."""

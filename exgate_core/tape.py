@@ -48,6 +48,11 @@ class Tape:
         return self._join.waiting
 
     @property
+    def hole(self) -> int:
+        """How many trades are known to be missing before the oldest that waits; 0 where the ids don't tell."""
+        return self._join.hole
+
+    @property
     def since(self) -> str | None:
         """The id after which the history is needed; None if no trade is known yet."""
         return self._join.last.id if self._join.last else None

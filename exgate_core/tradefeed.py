@@ -25,6 +25,8 @@ GRACE = 2.0
 _SHORT = 0.05
 _LONG = 2.0
 _MISSES = 2
+_MOST_PAGES = 100
+_TOO_FAR = "more trades are missing than the exchange's history is asked for"
 _UNUSABLE = "the exchange's history doesn't reach back"
 
 _log = logging.getLogger("exgate.feeds")
@@ -165,6 +167,10 @@ class TradeFeed:
     async def _backfill(self) -> None:
         if self.tape.since is None or not self._exchange.has("recent_trades"):
             self._go_without()
+            return
+        if self.tape.hole > _MOST_PAGES * self._exchange.capabilities.trades_max:
+            # so long a walk back would hold up what trades now, and eat the budget of everything else
+            self.tape.lose(_TOO_FAR)
             return
         clock = self._runtime.clock
         patience, pause, misses = clock.monotonic() + PATIENCE, _SHORT, 0

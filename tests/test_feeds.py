@@ -175,6 +175,24 @@ async def test_a_jump_in_a_living_stream_is_filled_and_repeats_fall_out() -> Non
         tasks.cancel_scope.cancel()
 
 
+async def test_a_hole_too_large_to_be_fetched_is_told_at_once_and_holds_nothing_up() -> None:
+    async with house() as home, home.feeds.subscribe(BTC, None) as reader, anyio.create_task_group() as tasks:
+        upstream, listener = home.upstream, Listener(reader)
+        tasks.start_soon(listener.listen)
+        await settle()
+        before = upstream.trade(1)[0]
+        upstream.mute = True
+        upstream.trade(100 * 100 + 1)
+        upstream.mute = False
+        asked = len(upstream.calls)
+        after = upstream.trade(1)[0]
+        await settle()
+        assert listener.gaps == [(before.id, after.id)]
+        assert listener.ids == [before.id, after.id]
+        assert len(upstream.calls) == asked
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_history_that_fails_for_a_while_delays_but_loses_nothing() -> None:
     async with house() as home, home.feeds.subscribe(BTC, None) as reader, anyio.create_task_group() as tasks:
         upstream, listener = home.upstream, Listener(reader)
