@@ -362,6 +362,15 @@ async def test_a_snapshot_older_than_the_stream_is_asked_for_again(venue: Any) -
     assert sum("depth?" in str(entry.get("url")) for entry in venue.state.log) == 2
 
 
+async def test_no_book_is_handed_on_for_a_stream_that_was_cut_meanwhile(venue: Any) -> None:
+    venue.state.faults = [{"match": "GET .*depth", "delay": 0.3}, {"kind": "ws", "cut_after": 3}]
+    got: list[Any] = []
+    async with opened(venue, session="binance/20210404-btc-eth-dot") as (adapter, _):
+        with pytest.raises(Unavailable), anyio.fail_after(5):
+            await adapter.pull_depth(BTC, 1000, got.append)
+    assert got == []
+
+
 async def test_streams_share_a_connection(venue: Any) -> None:
     names = ("BTCUSDT", "ETHUSDT", "DOTUSDT")
     got: dict[str, int] = dict.fromkeys(names, 0)
