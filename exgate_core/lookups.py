@@ -22,6 +22,8 @@ LEAST_LOOKS: Final = 3
 _CLOCK_SKEW_MS: Final = 60_000
 """How far an exchange's clock may be from ours while its orders still count as new."""
 _SURELY_OLD_MS: Final = 3_600_000
+_EARLIEST_MS: Final = 1_000_000_000_000
+"""A time below this is none in ms: an adapter's mistake, and no proof of age."""
 _log = logging.getLogger("exgate.orders")
 
 
@@ -108,17 +110,19 @@ class Lookups:
         return Look("nothing")
 
     async def _kind(self, row: Row, order: Order) -> Literal["ours", "other", "doubtful"]:
-        if (order.symbol, order.side) != (row.symbol, row.side):
-            return "other"
         known = await self._journal.by_order_id(row.account, order.order_id) if order.order_id else None
         if known is not None and known.id != row.id:
             return "other"
         # Exchanges let a client id be used again once its order is closed: an old order is not this one.
-        older = row.sent - order.time if order.time else 0
+        older = row.sent - order.time if order.time > _EARLIEST_MS else 0
         if older > _SURELY_OLD_MS:
             return "other"
-        same_id = order.client_order_id in ("", row.client_order_id)
-        return "ours" if order.order_id and same_id and older <= _CLOCK_SKEW_MS else "doubtful"
+        same = (order.symbol, order.side) == (row.symbol, row.side) and order.client_order_id in (
+            "",
+            row.client_order_id,
+        )
+        # What doesn't fit may be an adapter's mistake: then it must not count as "not there".
+        return "ours" if order.order_id and same and older <= _CLOCK_SKEW_MS else "doubtful"
 
 
 def market_of(account: Account, symbol: str) -> Market | None:

@@ -19,6 +19,7 @@ from exgate_core.errors import (
     OutcomeUnknown,
     RateLimited,
     Refused,
+    Unavailable,
     Unimplemented,
 )
 from exgate_core.models import AccountCapabilities, ClientIds
@@ -167,3 +168,56 @@ async def test_an_order_that_is_being_sent_is_not_called_never_placed(room: Room
     await anyio.lowlevel.checkpoint()
     desk.gate.set()
     assert (await finding).order_id == (await placing).order_id
+
+
+async def test_a_cancel_answered_with_nonsense_is_looked_up(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk)
+    desk.cancels.append("junk")
+    assert (await room.orders.cancel(desk, None, "1000", "")).status == "canceled"
+
+
+async def test_a_cancel_that_nobody_can_look_up_is_unknown(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk)
+    desk.cancels.append("drop_before")
+    desk.finds.extend(["fail"] * 100)
+    error = await failure_of_cancel(room, desk)
+    assert (type(error), error.reason) == (OutcomeUnknown, "CANCEL_OUTCOME_UNKNOWN")
+
+
+async def test_a_refused_cancel_whose_order_cannot_be_seen_stays_refused(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk)
+    desk.cancels.append("refuse")
+    desk.finds.append("fail")
+    assert isinstance(await failure_of_cancel(room, desk), Refused)
+
+
+@pytest.mark.parametrize(("order_id", "client_order_id"), [("", ""), ("../x", ""), ("", "a b")])
+async def test_a_cancel_needs_an_id_that_can_be_one(room: Room, order_id: str, client_order_id: str) -> None:
+    error = await failure_of_cancel(room, Desk(), order_id, client_order_id)
+    assert (type(error), error.metadata["outcome"]) == (InvalidArgument, "refused")
+    assert error.message.endswith("Nothing was sent.")
+
+
+async def test_an_exchange_without_client_ids_wants_the_order_id(room: Room) -> None:
+    desk = Desk(capabilities=AccountCapabilities())
+    assert isinstance(await failure_of_cancel(room, desk, "", "mine"), InvalidArgument)
+
+
+async def test_while_the_exchange_is_away_nothing_is_called_not_found(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk)
+    desk.finds.append("fail")
+    with pytest.raises(Unavailable):
+        await room.orders.find(desk, None, "1000", "")
+
+
+async def test_a_placed_order_that_is_not_listed_any_more_says_so(room: Room) -> None:
+    desk = Desk()
+    await room.place(desk)
+    desk.ledger.clear()
+    with pytest.raises(NotFound) as caught:
+        await room.orders.find(desk, None, "1000", "")
+    assert caught.value.metadata["outcome"] == "placed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -24,7 +24,7 @@ from exgate_core.errors import (
     Refused,
 )
 from exgate_core.journal import no_step
-from exgate_core.models import ClientIds
+from exgate_core.models import AccountCapabilities, ClientIds, Market, Order
 from exgate_core.orders import Placed
 from tests.support.desk import BTC, RECOVERABLE, Desk
 from tests.support.room import Room, failure, foreign, opened
@@ -78,6 +78,50 @@ async def test_an_order_that_is_there_is_found_after_a_useless_answer(room: Room
     placed = await room.place(desk)
     assert placed.order_id == desk.ledger[0].order_id
     assert (desk.sends, len(desk.ledger)) == (1, 1)
+
+
+async def test_an_order_that_was_taken_in_and_rejected_is_refused(room: Room) -> None:
+    desk = Desk()
+    desk.script.append("rejected")
+    error = await failure(lambda: room.place(desk))
+    assert (type(error), error.reason, error.metadata["order_id"]) == (Refused, "ORDER_REJECTED", "1000")
+
+
+@pytest.mark.parametrize("change", [{"symbol": "BTCUSDT"}, {"side": "sell"}, {"client_order_id": "else"}])
+async def test_what_an_adapter_shows_wrongly_is_never_called_not_there(room: Room, change: dict[str, str]) -> None:
+    class Careless(Desk):
+        async def find_order(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
+            return [structs.replace(order, **change) for order in self.ledger]
+
+    desk = Careless()
+    desk.script.append("drop_after")
+    assert isinstance(await failure(lambda: room.place(desk)), OutcomeUnknown)
+
+
+async def test_a_time_in_seconds_is_no_proof_of_age(room: Room) -> None:
+    desk = Desk(time=lambda: room.clock.time() / 1000)
+    desk.script.append("drop_after")
+    assert (await room.place(desk)).order_id == "1000"
+
+
+@pytest.mark.parametrize("key", ["ключ", "x" * 256, "a\nb"])
+async def test_a_key_that_is_none_is_refused(room: Room, key: str) -> None:
+    error = await failure(lambda: room.place(Desk(), key=key))
+    assert isinstance(error, InvalidArgument)
+    assert error.violations[0].field == "Idempotency-Key"
+
+
+async def test_an_exchange_without_client_ids_takes_none(room: Room) -> None:
+    desk = Desk(capabilities=AccountCapabilities(order_recovery="none"))
+    error = await failure(lambda: room.place(desk, client_order_id="mine"))
+    assert error.metadata["outcome"] == "refused"
+    assert (await room.place(desk)).client_order_id == ""
+
+
+async def test_a_rule_for_ids_that_cannot_be_met_sends_nothing(room: Room) -> None:
+    desk = Desk(capabilities=structs.replace(RECOVERABLE, client_ids=ClientIds(pattern="never")))
+    error = await failure(lambda: room.place(desk))
+    assert (error.reason, error.metadata["outcome"], desk.sends) == ("BAD_CLIENT_ID_RULE", "not-sent", 0)
 
 
 async def test_limits_and_lost_connections_say_when_to_ask_again(room: Room) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -151,3 +152,60 @@ async def test_what_cannot_be_decided_is_listed_and_blocks_new_orders_only_until
         assert (await room.place(desk, key="new")).order_id == "1000"
         desk.finds.clear()
         assert isinstance(await failure(lambda: room.place(desk, key="0")), Refused)
+
+
+async def test_an_order_that_a_slow_disk_held_up_is_not_sent_late(tmp_path: Path) -> None:
+    async with opened(tmp_path, deadline=0.1) as room:
+        desk = Desk()
+        room.held["journal.sent"] = threading.Event()
+        error = await failure(lambda: room.place(desk))
+        assert (type(error), error.metadata["outcome"]) == (NotSent, "not-sent")
+        room.held.pop("journal.sent").set()
+        while (await room.journal.by_key(desk.identity, "k:k")).state != rows.NOT_SENT:  # type: ignore[union-attr]
+            pass
+        assert desk.sends == 0
+        assert (await room.place(desk)).order_id == "1000"
+
+
+async def test_a_gateway_that_is_torn_down_in_mid_send_says_unknown_and_knows_at_the_next_start(tmp_path: Path) -> None:
+    desk = Desk(gate=asyncio.Event())
+    async with opened(tmp_path) as room:
+        request = asyncio.ensure_future(failure(lambda: room.place(desk)))
+        while not desk.sends:
+            await anyio.lowlevel.checkpoint()
+        room.tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            assert isinstance(await request, OutcomeUnknown)
+    desk.gate = None
+    async with opened(tmp_path) as room:
+        await room.orders.reconcile(desk)
+        assert isinstance(await failure(lambda: room.place(desk)), Refused)
+    assert (desk.sends, desk.ledger) == (1, [])
+
+
+async def test_a_gateway_that_is_torn_down_before_the_send_says_not_sent(tmp_path: Path) -> None:
+    async with opened(tmp_path) as room:
+        desk = Desk()
+        room.held["journal.intent"] = threading.Event()
+        request = asyncio.ensure_future(failure(lambda: room.place(desk, key="")))
+        await anyio.lowlevel.checkpoint()
+        room.tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            error = await request
+            room.held.pop("journal.intent").set()
+        assert (type(error), desk.sends) == (NotSent, 0)
+
+
+async def test_a_bug_before_the_send_is_internal_and_after_it_unknown(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk()
+    monkeypatch.setattr("exgate_core.outcomes.of_answer", lambda answer: 1 / 0)
+    monkeypatch.setattr("exgate_core.outcomes.of_error", lambda error, exchange: 1 / 0)
+    assert isinstance(await failure(lambda: room.place(desk)), OutcomeUnknown)
+    monkeypatch.undo()
+    assert (await room.place(desk)).order_id == "1000"
+    monkeypatch.setattr("exgate_core.rules.check", lambda *order: 1 / 0)
+    error = await failure(lambda: room.place(desk, key=""))
+    assert (error.http, error.metadata["outcome"]) == (500, "not-sent")
+    assert desk.sends == 1

@@ -97,6 +97,8 @@ class Desk:
         self.end(found[0].order_id, "canceled")
         if what == "drop_after":
             raise ConnectionResetError("reset")
+        if what == "junk":
+            return None  # type: ignore[return-value]  # what a careless adapter does
         return CancelResult(status="canceled")
 
     def end(self, order_id: str, status: OrderStatus) -> None:
@@ -141,6 +143,12 @@ async def _empty(desk: Desk, order: OrderRequest) -> str:
 async def _none(desk: Desk, order: OrderRequest) -> str:
     desk.accept(order)
     return None  # type: ignore[return-value]  # what a careless adapter does
+
+
+async def _rejected(desk: Desk, order: OrderRequest) -> str:
+    """Takes the order in, rejects it later."""
+    desk.end(desk.accept(order), "rejected")
+    raise ConnectionResetError("reset after")
 
 
 async def _number(desk: Desk, order: OrderRequest) -> str:
@@ -192,6 +200,7 @@ _PLACE: dict[str, Callable[[Desk, OrderRequest], Awaitable[str]]] = {
     "empty": _empty,
     "none": _none,
     "number": _number,
+    "rejected": _rejected,
     "hang_before": _hang_before,
     "hang_after": _hang_after,
     "stubborn": _stubborn,

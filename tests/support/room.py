@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ class Room:
     orders: Orders
     clock: Shifted
     broken: set[str]
+    """Steps that fail."""
+    held: dict[str, threading.Event]
+    """Steps at which the disk stands still until the event is set."""
     tasks: anyio.abc.TaskGroup
 
     async def place(self, desk: Desk, key: str = "k", amount: str = "1", **options: str) -> Placed:
@@ -60,14 +64,18 @@ async def opened(path: Path, deadline: float = 0.4, reconcile: float = 0.4) -> A
     broken: set[str] = set()
     clock = Shifted()
 
+    held: dict[str, threading.Event] = {}
+
     def step(name: str) -> None:
+        if name in held:
+            held[name].wait()
         if name in broken:
             raise OSError(28, f"No space left on device at {name}")
 
     runtime = Runtime(clock=clock)
     async with Journal(path / "journal.db", step, clock) as journal, anyio.create_task_group() as tasks:
         settings = Settings(deadline=deadline, reconcile_deadline=reconcile)
-        yield Room(journal, Orders(journal, runtime, tasks, settings, step=step), clock, broken, tasks)
+        yield Room(journal, Orders(journal, runtime, tasks, settings, step=step), clock, broken, held, tasks)
         tasks.cancel_scope.cancel()
 
 
