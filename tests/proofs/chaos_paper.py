@@ -104,7 +104,13 @@ async def one_seed(seed: int, orders: int, kind: str) -> tuple[Counter[str], Cou
     dice, tally, wrongs = random.Random(seed), Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         async with gateway(
-            Path(folder), no_step, settle=0.05, deadline=0.6, levels=20 if kind == "market" else 0, persistent=False
+            Path(folder),
+            no_step,
+            settle=0.05,
+            deadline=0.6,
+            levels=20 if kind == "market" else 0,
+            persistent=False,
+            seed=seed,
         ) as house:
             faults = house.desk.account.engine.faults
             faults.add(*storm())
@@ -134,7 +140,9 @@ async def naive(seed: int, orders: int, kind: str) -> Counter[str]:
     """What a caller gets who asks the adapter itself, three times, with one client order id."""
     wrongs = Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
-        async with gateway(Path(folder), no_step, levels=20 if kind == "market" else 0, persistent=False) as house:
+        async with gateway(
+            Path(folder), no_step, levels=20 if kind == "market" else 0, persistent=False, seed=seed
+        ) as house:
             house.desk.account.engine.faults.add(*storm())
             for number in range(orders):
                 wrongs.update(judge(house, number, await _try_three_times(house, number, kind)))

@@ -112,11 +112,12 @@ async def gateway(
     deadline: float = 0.5,
     levels: int = 0,
     persistent: bool = True,
+    seed: int = 1,
 ) -> AsyncIterator[Gateway]:
     """One life of a gateway: what it leaves in the folder, the next one finds."""
     runtime = Runtime()
     state = str(folder / "exchange") if persistent else ""
-    settings = PaperSettings(rate=0, levels=levels, markets=(MARKET,), balances=BALANCES, state=state)
+    settings = PaperSettings(seed=seed, rate=0, levels=levels, markets=(MARKET,), balances=BALANCES, state=state)
     context = _Context(settings, runtime)
     async with (
         PaperExchange(context) as exchange,
