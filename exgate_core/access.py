@@ -81,7 +81,7 @@ class Guard:
         if scope["type"] == "websocket":
             if _TOKEN_IN_QUERY.search(scope["query_string"]):
                 raise PermissionDenied(
-                    "TOKEN_IN_URL: a token in a URL ends in logs; send it in the header 'Authorization: Bearer ...'.",
+                    "a token in a URL ends in logs; send it in the header 'Authorization: Bearer ...'.",
                     reason="TOKEN_IN_URL",
                 )
         else:
@@ -104,12 +104,12 @@ class Guard:
             if caller.scope == "none":
                 raise self._unauthenticated(f"the account of {entry.name!r} is a real one")
             if kind == "trade" and caller.scope == "read":
-                raise PermissionDenied("TOKEN_READ_ONLY: this token may read, not trade.", reason="TOKEN_READ_ONLY")
+                raise PermissionDenied("this token may read, not trade.", reason="TOKEN_READ_ONLY")
 
     def _require_keys(self, kind: TokenScope) -> None:
         if self._caller_keys == "off" or (kind == "trade" and self._caller_keys == "read"):
             raise PermissionDenied(
-                f"CALLER_KEYS: keys in headers are not accepted for this (server.caller_keys = {self._caller_keys!r}).",
+                f"keys in headers are not accepted for this (server.caller_keys = {self._caller_keys!r}).",
                 reason="CALLER_KEYS",
             )
 
@@ -118,7 +118,7 @@ class Guard:
             return
         shown = hosts[0][:80].decode("ascii", "backslashreplace") if hosts else ""
         raise PermissionDenied(
-            f"HOST: this gateway does not answer to the name {shown!r}; names other than loopback are listed in "
+            f"this gateway does not answer to the name {shown!r}; names other than loopback are listed in "
             "server.allowed_hosts.",
             reason="HOST_NOT_ALLOWED",
         )
@@ -136,7 +136,7 @@ class Guard:
 
     def _unauthenticated(self, why: str) -> Unauthenticated:
         where = f"the token is in {self._tokens.path}; " if self._tokens.path else ""
-        return Unauthenticated(f"TOKEN: {why}; {where}send it in the header 'Authorization: Bearer <token>'.")
+        return Unauthenticated(f"{why}; {where}send it in the header 'Authorization: Bearer <token>'.")
 
 
 _NOBODY = Caller("none")
@@ -154,7 +154,7 @@ def check_bind(server: Server) -> None:
         _check_tls(server.tls)
     elif not server.tls and not is_local(server):
         raise FailedPrecondition(
-            f"UNSAFE_BIND: {server.host} can be reached from other machines, and server.tls is not set, so tokens and "
+            f"{server.host} can be reached from other machines, and server.tls is not set, so tokens and "
             'keys would travel in the clear. Set tls = "cert.pem:key.pem", or tls = "at-proxy" if a proxy in front '
             'does TLS, or host = "127.0.0.1".',
             reason="UNSAFE_BIND",
@@ -189,13 +189,13 @@ def load_tokens(state_dir: Path) -> Tokens:
 def _read_tokens(path: Path) -> Tokens:
     if path.stat().st_mode & 0o077:
         raise FailedPrecondition(
-            f"TOKEN_FILE: others can read {path}; delete it, so that a new token is made, or run chmod 600 on it.",
+            f"others can read {path}; delete it, so that a new token is made, or run chmod 600 on it.",
             reason="TOKEN_FILE",
         )
     token = path.read_bytes().strip()
     if len(token) < _SHORTEST_TOKEN:
         raise FailedPrecondition(
-            f"TOKEN_FILE: {path} holds no token of at least {_SHORTEST_TOKEN} characters; delete it, so that a new one "
+            f"{path} holds no token of at least {_SHORTEST_TOKEN} characters; delete it, so that a new one "
             "is made.",
             reason="TOKEN_FILE",
         )
@@ -241,10 +241,10 @@ def _check_page(headers: Headers) -> None:
     host = headers[b"host"][0].lower()
     for origin in headers.get(b"origin", ()):
         if origin.lower() not in (b"http://" + host, b"https://" + host):
-            raise PermissionDenied("ORIGIN: pages of other sites may not use this gateway.", reason="ORIGIN")
+            raise PermissionDenied("pages of other sites may not use this gateway.", reason="ORIGIN")
     for site in headers.get(b"sec-fetch-site", ()):
         if site not in (b"none", b"same-origin"):
-            raise PermissionDenied("ORIGIN: pages of other sites may not use this gateway.", reason="ORIGIN")
+            raise PermissionDenied("pages of other sites may not use this gateway.", reason="ORIGIN")
 
 
 def _check_path(scope: Scope) -> None:
@@ -258,7 +258,7 @@ def _check_body(method: str, headers: Headers) -> None:
         raise InvalidArgument.of("Content-Length", "not together with Transfer-Encoding")
     if method == "POST" and not _is_json(headers.get(b"content-type", [])):
         raise InvalidArgument(
-            "CONTENT_TYPE: the body of a POST is JSON; send 'Content-Type: application/json'. Nothing was sent.",
+            "the body of a POST is JSON; send 'Content-Type: application/json'. Nothing was sent.",
             reason="CONTENT_TYPE",
             status=415,
         )
@@ -269,7 +269,7 @@ def _check_body(method: str, headers: Headers) -> None:
 def body_too_large() -> InvalidArgument:
     """The answer to a body above ``MAX_BODY``: 413."""
     return InvalidArgument(
-        f"BODY_TOO_LARGE: a body may have {MAX_BODY} bytes. Nothing was sent.", reason="BODY_TOO_LARGE", status=413
+        f"a body may have {MAX_BODY} bytes. Nothing was sent.", reason="BODY_TOO_LARGE", status=413
     )
 
 

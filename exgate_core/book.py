@@ -53,7 +53,7 @@ class Book:
 
     def __init__(self, checksum: str = "", *, levels: int = 0, window: bool = False) -> None:
         if checksum and checksum not in CHECKSUMS:
-            raise Internal(f"INTERNAL: no checksum named {checksum!r}; known: {', '.join(sorted(CHECKSUMS))}.")
+            raise Internal(f"no checksum named {checksum!r}; known: {', '.join(sorted(CHECKSUMS))}.")
         self._checksum = CHECKSUMS.get(checksum)
         self._bids = _Half(-1, levels, window)
         self._asks = _Half(1, levels, window)
@@ -117,7 +117,7 @@ class Book:
         depth = self._tops.get(limit)
         if depth is None:
             if not self.in_sync:
-                raise Unavailable(f"BOOK_BROKEN: {self.fault}.", reason="BOOK_BROKEN")
+                raise Unavailable(f"{self.fault}.", reason="BOOK_BROKEN")
             depth = self._tops[limit] = Depth(
                 bids=self._bids.best(limit),
                 asks=self._asks.best(limit),

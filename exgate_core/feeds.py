@@ -115,9 +115,9 @@ class Feeds:
 
     def _check(self, operation: str) -> None:
         if self._stopped:
-            raise Unavailable("SHUTTING_DOWN: the gateway is going away.", reason="SHUTTING_DOWN")
+            raise Unavailable("the gateway is going away.", reason="SHUTTING_DOWN")
         if not self._exchange.has(operation):
-            raise Unimplemented(f"UNIMPLEMENTED: no adapter of {self._exchange.name} has {operation}.")
+            raise Unimplemented(f"no adapter of {self._exchange.name} has {operation}.")
 
     def _start(self, feeds: dict[str, F], feed: F) -> None:
         feeds[feed.market.symbol] = feed

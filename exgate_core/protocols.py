@@ -51,11 +51,11 @@ def refusal(status: int, text: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Headers and body of an answer that the server itself gives: a google.rpc.Status, then the end."""
     error: ExGateError
     if status == 403:
-        error = PermissionDenied(f"HTTP: {text}.", reason="HOST_NOT_ALLOWED")
+        error = PermissionDenied(f"{text}.", reason="HOST_NOT_ALLOWED")
     elif status >= 500:
-        error = Internal("INTERNAL: a bug in ExGate or a plugin; the log has it.")
+        error = Internal("a bug in ExGate or a plugin; the log has it.")
     else:
-        error = InvalidArgument(f"HTTP: {text}. Nothing was sent.", reason="BAD_HTTP", status=status)
+        error = InvalidArgument(f"{text}. Nothing was sent.", reason="BAD_HTTP", status=status)
     body = status_json(error)
     headers = [
         (b"content-type", b"application/json"),

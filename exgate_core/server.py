@@ -104,7 +104,7 @@ def listen(server: Server) -> socket.socket:
         return _unix(server.uds) if server.uds else _tcp(server.host, server.port)
     except OSError as error:
         where = server.uds or f"{server.host}:{server.port}"
-        raise FailedPrecondition(f"BIND: can't listen on {where}: {error.strerror or error}", reason="BIND") from None
+        raise FailedPrecondition(f"can't listen on {where}: {error.strerror or error}", reason="BIND") from None
 
 
 async def run(
@@ -175,7 +175,7 @@ class _Streams:
             return
         if self._count >= self._limit:
             await receive()
-            error = RateLimited(f"TOO_MANY_STREAMS: {self._limit} are open.", reason="TOO_MANY_STREAMS", retry_after=5)
+            error = RateLimited(f"{self._limit} are open.", reason="TOO_MANY_STREAMS", retry_after=5)
             await deny(scope, send, error)
             return
         self._count += 1

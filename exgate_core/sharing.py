@@ -79,7 +79,7 @@ class Flights(Generic[T]):
             return await self._join(key, question, tolerate, asked)
         with anyio.move_on_after(deadline):
             return await self._join(key, question, tolerate, asked)
-        raise DeadlineExceeded(f"DEADLINE_EXCEEDED: no answer from the exchange within {deadline:g} s; ask again.")
+        raise DeadlineExceeded(f"no answer from the exchange within {deadline:g} s; ask again.")
 
     def _age(self, flight: Flight[T]) -> float:
         return float("inf") if flight.started is None else self._clock.monotonic() - flight.started
@@ -122,7 +122,7 @@ class Flights(Generic[T]):
         finally:
             for left in (self._running.pop(key, None), self._waiting.pop(key, None)):
                 if left is not None and not left.done:
-                    left.error = Unavailable("SHUTTING_DOWN: the gateway is going away.", reason="SHUTTING_DOWN")
+                    left.error = Unavailable("the gateway is going away.", reason="SHUTTING_DOWN")
                     left.land()
 
     async def _answer(self, flight: Flight[T], question: Callable[[], Awaitable[T]]) -> None:
@@ -132,7 +132,7 @@ class Flights(Generic[T]):
         except ExGateError as error:
             flight.error = error
         except Exception as error:
-            flight.error = Unavailable(f"EXCHANGE_UNAVAILABLE: {type(error).__name__}: {error}")
+            flight.error = Unavailable(f"{type(error).__name__}: {error}")
 
     def _keep(self, key: tuple[str, int], flight: Flight[T]) -> None:
         if flight.value is None:

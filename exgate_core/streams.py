@@ -86,7 +86,7 @@ async def pull_trade_socket(
         await stream.fail(scope, error)
     except Exception:
         _LOG.exception("a stream broke")
-        await stream.fail(scope, Internal("INTERNAL: a bug in ExGate or a plugin; the log has it."))
+        await stream.fail(scope, Internal("a bug in ExGate or a plugin; the log has it."))
 
 
 async def deny(scope: Mapping[str, Any], send: Send, error: ExGateError) -> None:
@@ -106,14 +106,14 @@ async def deny(scope: Mapping[str, Any], send: Send, error: ExGateError) -> None
 
 async def _wanted(scope: Mapping[str, Any], gateway: Gateway) -> tuple[Entry, Market, str | None]:
     if gateway.draining:
-        raise Unavailable("SHUTTING_DOWN: the gateway is stopping.", reason="SHUTTING_DOWN")
+        raise Unavailable("the gateway is stopping.", reason="SHUTTING_DOWN")
     params, _ = parse_query(scope["query_string"], _KNOWN)
     since_id = params.get("since_id") or None
     if since_id is not None and not _SINCE_ID.fullmatch(since_id):
         raise InvalidArgument.of("since_id", "the trade_id of the last trade received")
     entry = await gateway.entry(scope["path_params"]["exchange"])
     if not entry.exchange.has("pull_trade"):
-        raise Unimplemented("UNIMPLEMENTED: no installed plugin streams the trades of this exchange.")
+        raise Unimplemented("no installed plugin streams the trades of this exchange.")
     return entry, entry.exchange.markets.resolve(params.get("symbol", "")), since_id
 
 

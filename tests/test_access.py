@@ -153,7 +153,7 @@ def test_a_body_that_says_it_is_too_large_is_413() -> None:
 
 @pytest.mark.parametrize("query", [b"token=x", b"a=1&access_token=x", b"Authorization=Bearer", b"symbol=x;token=y"])
 def test_a_token_in_the_address_of_a_stream_is_refused(query: bytes) -> None:
-    with pytest.raises(PermissionDenied, match="TOKEN_IN_URL"):
+    with pytest.raises(PermissionDenied, match="a token in a URL"):
         guard().check(scope(kind="websocket", query=query))
     guard().check(scope(kind="websocket", query=b"symbol=BTC/USDT&since_id=5"))
 
@@ -274,14 +274,14 @@ def test_an_open_door_needs_tls(server: dict[str, Any], local: bool) -> None:
     if local:
         check_bind(Server(**server))
     else:
-        with pytest.raises(FailedPrecondition, match="UNSAFE_BIND"):
+        with pytest.raises(FailedPrecondition, match="server.tls is not set"):
             check_bind(Server(**server))
     check_bind(Server(**server, tls="at-proxy"))
 
 
 @pytest.mark.parametrize("tls", ["yes", "cert.pem", "missing.pem:missing.key", ":", "at-proxy "])
 def test_tls_must_name_files_that_are_there(tls: str) -> None:
-    with pytest.raises(FailedPrecondition, match="UNSAFE_BIND"):
+    with pytest.raises(FailedPrecondition, match="server.tls is not set"):
         check_bind(Server(tls=tls))
 
 
@@ -301,5 +301,5 @@ def test_a_token_that_others_read_or_guess_stops_the_start(tmp_path: Path, text:
     file = tmp_path / TOKEN_FILE
     file.write_text(text)
     file.chmod(mode)
-    with pytest.raises(FailedPrecondition, match="TOKEN_FILE"):
+    with pytest.raises(FailedPrecondition, match="others can read|holds no token"):
         load_tokens(tmp_path)
