@@ -14,16 +14,19 @@ from .account import Account
 from .accounts import Accounts, Private
 from .clock import Runtime
 from .entry import Entry
-from .errors import ExGateError, NotFound
+from .errors import ExGateError, FailedPrecondition, NotFound
 from .hookspecs import Wrapper
 from .journal import Journal, Step, no_step
 from .lives import Life
 from .opening import Openings, Public
 from .orders import Orders
 from .plugins import Catalogue, Offer
+from .rules import trading_problem
 from .settings import Credentials, Section, Settings, is_loopback, state_dir
 
 _log = logging.getLogger("exgate.gateway")
+_FOR_CLOSING = 5.0
+"""Seconds that adapters have to close what they opened."""
 
 
 class Gateway:
@@ -109,13 +112,21 @@ class Gateway:
         try:
             await self._openings.exchange(name, section).keep()
             entry = await self.entry(name)
-            for symbol in section.pull:
-                entry.pin(entry.exchange.markets.resolve(symbol))
-            configured = self._accounts_of(name, section).private.configured
-            if configured is not None and (left or section.credentials is not None):
-                await configured.keep()
+            self._pin(entry, section)
+            private = self._accounts_of(name, section).private
+            if private.refusal is not None and section.credentials is not None:
+                raise private.refusal
+            if private.configured is not None and (left or section.credentials is not None):
+                await private.configured.keep()
         except ExGateError as error:
             _log.error("exchanges.%s: %s", name, error.message)
+
+    def _pin(self, entry: Entry, section: Section) -> None:
+        for symbol in section.pull:
+            try:
+                entry.pin(entry.exchange.markets.resolve(symbol))
+            except ExGateError as error:
+                _log.error("exchanges.%s.pull: %s: %s", entry.name, symbol, error.message)
 
     def _make_entry(self, name: str, section: Section, public: Public) -> Entry:
         accounts = self._accounts_of(name, section)
@@ -144,6 +155,11 @@ class Gateway:
         except ExGateError as error:
             return Private(None, refusal=error)
         capabilities = offer.account_capabilities
+        accepted = section.accept_unrecoverable
+        problem = trading_problem(capabilities, trading=section.trading, accept_unrecoverable=accepted)
+        if problem:
+            message = f"exchanges.{name}: {problem}. Nothing was sent."
+            return Private(capabilities, FailedPrecondition(message, reason="UNRECOVERABLE_ORDERS"))
         trading = section.trading or not capabilities.real
         configured = None
         if section.credentials is not None or not capabilities.needs_credentials:
@@ -160,7 +176,7 @@ class Gateway:
 
         def bring(credentials: Credentials) -> Life[Account]:
             identity = f"{section.exchange}:key:{credentials.fingerprint[:32]}"
-            trading = allowed == "trade"
+            trading = allowed == "trade" and not _lossy(section, offer)
             return self._openings.account(name, section, offer, credentials, identity=identity, trading=trading)
 
         return bring
@@ -181,10 +197,16 @@ async def open_gateway(
         try:
             yield gateway
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(_FOR_CLOSING, shield=True):
                 await openings.close()
             tasks.cancel_scope.cancel()
 
 
+def _lossy(section: Section, offer: Offer) -> bool:
+    capabilities, accepted = offer.account_capabilities, section.accept_unrecoverable
+    return bool(trading_problem(capabilities, trading=True, accept_unrecoverable=accepted))
+
+
 def _identity(section: Section, name: str) -> str:
-    return f"{section.exchange}:{name}"
+    # the same name over another kind of account is another account: its orders are looked up elsewhere
+    return ":".join(filter(None, (section.exchange, name, section.account)))
