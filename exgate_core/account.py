@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from .exchange import PublicSide, read_error
 from .hooking import compose
 from .hookspecs import AccountHooks
 from .models import AccountCapabilities, Balance, CancelResult, Market, Order, OrderRequest
+from .waiting import is_cancelled
 
 
 class Account:
@@ -81,7 +83,9 @@ class Account:
         try:
             with anyio.fail_after(self._deadline):
                 found = await self._call(operation, **arguments)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
             raise read_error(self.exchange.name, operation, error) from error
         if not isinstance(found, Sequence):
             message = f"the plugin of {self.exchange.name} gave no valid answer to {operation}"

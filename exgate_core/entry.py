@@ -18,7 +18,7 @@ from .models import Answer, Balance, Call, CancelResult, Depth, Freshness, Marke
 from .opening import Public
 from .orders import Orders, Placed
 from .settings import Credentials
-from .wrapping import send_once, wrap
+from .wrapping import in_time, send_once, wrap
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class Entry:
         call = Call(
             exchange=self.name, operation="place_order", market=market, account=account.name, arguments=arguments
         )
-        placed: Placed = await send_once(self._wrappers["place_order"], final, call)
+        placed: Placed = await send_once(self._wrappers["place_order"], final, call, self._deadline)
         return placed
 
     async def cancel_order(
@@ -112,7 +112,7 @@ class Entry:
         call = Call(
             exchange=self.name, operation="cancel_order", market=market, account=account.name, arguments=arguments
         )
-        result: CancelResult = await send_once(self._wrappers["cancel_order"], final, call)
+        result: CancelResult = await send_once(self._wrappers["cancel_order"], final, call, self._deadline)
         return result
 
     async def pull_trade(
@@ -152,7 +152,7 @@ class Entry:
 
     async def _read(self, operation: str, market: Market, **arguments: Any) -> Any:
         call = Call(exchange=self.name, operation=operation, market=market, arguments=arguments)
-        return await self._wrapped[operation](call)
+        return await in_time(self._deadline, self._wrapped[operation], call)
 
     def _public_finals(self) -> Mapping[str, Proceed]:
         reads = self._public.reads
@@ -181,7 +181,10 @@ class Entry:
             return await ask(account)
 
         call = Call(exchange=self.name, operation=operation, market=market, account=account.name, arguments=arguments)
-        found: T = await wrap(self._wrappers[operation], final)(call)
+        wrappers = self._wrappers[operation]
+        if not wrappers:
+            return await final(call)
+        found: T = await in_time(self._deadline, wrap(wrappers, final), call)
         return found
 
     async def _timed(self, asking: Awaitable[T]) -> Answer[T]:

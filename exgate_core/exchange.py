@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from .hooking import Hook, compose
 from .hookspecs import EmitDepth, EmitTrades, ExchangeHooks
 from .markets import MarketList
 from .models import Depth, ExchangeCapabilities, Market, Trade
+from .waiting import is_cancelled
 
 _log = logging.getLogger("exgate.exchange")
 
@@ -101,11 +103,11 @@ class Exchange:
 
     async def pull_trade(self, market: Market, emit: EmitTrades) -> None:
         """Runs while the stream of trades lives."""
-        await self._hook("pull_trade")(market=market, emit=emit)
+        await self._stream("pull_trade", market=market, emit=emit)
 
     async def pull_depth(self, market: Market, levels: int, emit: EmitDepth) -> None:
         """Runs while the stream of the book lives."""
-        await self._hook("pull_depth")(market=market, levels=levels, emit=emit)
+        await self._stream("pull_depth", market=market, levels=levels, emit=emit)
 
     def _hook(self, operation: str) -> Hook:
         if operation not in self._hooks:
@@ -119,11 +121,21 @@ class Exchange:
         try:
             with anyio.fail_after(self._deadline):
                 return await hook(**arguments)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
             raise read_error(self.name, operation, error) from error
 
+    async def _stream(self, operation: str, **arguments: object) -> None:
+        try:
+            await self._hook(operation)(**arguments)
+        except asyncio.CancelledError as error:
+            if is_cancelled(error):
+                raise
+            raise EOFError(f"the plugin of {self.name} cancelled its own {operation}") from error
 
-def read_error(exchange: str, operation: str, error: Exception) -> ExGateError:
+
+def read_error(exchange: str, operation: str, error: BaseException) -> ExGateError:
     """What to tell the caller of a read whose adapter raised: its own error, no answer in time, a lost line, a bug.
 
     The text of foreign exceptions stays out of it: it may hold an address with a key in it.

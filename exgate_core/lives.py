@@ -8,10 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
+import anyio
 from anyio.abc import TaskGroup
 
 from .clock import Runtime
 from .errors import ExGateError, Unavailable
+from .waiting import is_cancelled
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class Life(Generic[T]):
         self._opening, self._tasks, self._runtime = opening, tasks, runtime
         self._future: asyncio.Future[T] | None = None
         self._closing, self._left = asyncio.Event(), asyncio.Event()
+        self._scope: anyio.CancelScope | None = None
         self._failures = 0
         self._not_before = 0.0
         self._at_end: list[Callable[[], object]] = []
@@ -71,8 +74,10 @@ class Life(Generic[T]):
         self._at_end.append(call)
 
     def close(self) -> None:
-        """Let the task that lives in it leave; the task group waits for it."""
+        """Let the task that lives in it leave; the task group waits for it. An opening is given up."""
         self._closing.set()
+        if self._scope is not None and self.current is None:
+            self._scope.cancel()
 
     async def closed(self) -> None:
         """Close, and wait until the task has left."""
@@ -95,15 +100,14 @@ class Life(Generic[T]):
 
     async def _live(self, future: asyncio.Future[T]) -> None:
         try:
-            async with self._opening() as value:
-                self.current, self.error, self._failures = value, None, 0
-                if not future.done():
-                    future.set_result(value)
-                await self._closing.wait()
-        except Exception as error:
+            with anyio.CancelScope() as self._scope:
+                await self._open(future)
+        except (Exception, asyncio.CancelledError) as error:
+            if is_cancelled(error):
+                raise
             self._failed(future, error)
         finally:
-            self.current, self._future = None, None
+            self.current, self._future, self._scope = None, None, None
             self._left.set()
             for call in self._at_end:
                 call()
@@ -112,7 +116,14 @@ class Life(Generic[T]):
                 future.set_exception(Unavailable(f"{self.name} was closed", reason="CLOSED"))
                 future.exception()
 
-    def _failed(self, future: asyncio.Future[T], error: Exception) -> None:
+    async def _open(self, future: asyncio.Future[T]) -> None:
+        async with self._opening() as value:
+            self.current, self.error, self._failures = value, None, 0
+            if not future.done():
+                future.set_result(value)
+            await self._closing.wait()
+
+    def _failed(self, future: asyncio.Future[T], error: BaseException) -> None:
         self._failures += 1
         pause = self._pause()
         self._not_before = self._runtime.clock.monotonic() + pause
@@ -127,7 +138,7 @@ class Life(Generic[T]):
         return most * self._runtime.random.uniform(0.5, 1.0)
 
 
-def _as_error(name: str, error: Exception, pause: float) -> ExGateError:
+def _as_error(name: str, error: BaseException, pause: float) -> ExGateError:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, ExGateError):

@@ -172,7 +172,8 @@ class Supervisor:
                 left = self._idle_stop
             if left <= 0:
                 self.stop()
-            await self._runtime.sleep(left)
+            else:
+                await self._runtime.sleep(left)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -30,6 +30,15 @@ async def _rest(runtime: Runtime, seconds: float) -> None:
     await runtime.sleep(seconds)
 
 
+def is_cancelled(error: BaseException) -> bool:
+    """Whether somebody wants this task to end.
+
+    Code that awaits a cancelled task of its own raises the same CancelledError, though nobody asked for an end.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 class Attempt:
     """One call in a task of its own, with a time limit that holds even where the call ignores its cancellation."""
 

@@ -49,7 +49,7 @@ async def test_a_wrapper_may_refuse_before_the_send() -> None:
         raise PermissionDenied("over the cap. Nothing was sent.")
 
     with pytest.raises(PermissionDenied):
-        await send_once([refuse], exchange.send, CALL)
+        await send_once([refuse], exchange.send, CALL, 5.0)
     assert exchange.sent == 0
 
 
@@ -58,7 +58,7 @@ async def test_a_wrapper_that_answers_by_itself_places_nothing_and_says_so() -> 
         return "order 7"
 
     with pytest.raises(Internal, match="Nothing was sent"):
-        await send_once([invent], Exchange().send, CALL)
+        await send_once([invent], Exchange().send, CALL, 5.0)
 
 
 async def test_a_wrapper_that_fails_after_the_send_hides_nothing() -> None:
@@ -68,7 +68,7 @@ async def test_a_wrapper_that_fails_after_the_send_hides_nothing() -> None:
         await proceed(call)
         raise ZeroDivisionError
 
-    assert await send_once([fail_after], exchange.send, CALL) == "order 1"
+    assert await send_once([fail_after], exchange.send, CALL, 5.0) == "order 1"
 
 
 async def test_a_wrapper_that_changes_the_answer_changes_nothing() -> None:
@@ -76,7 +76,7 @@ async def test_a_wrapper_that_changes_the_answer_changes_nothing() -> None:
         await proceed(call)
         return "order 99"
 
-    assert await send_once([lie], Exchange().send, CALL) == "order 1"
+    assert await send_once([lie], Exchange().send, CALL, 5.0) == "order 1"
 
 
 async def test_a_wrapper_that_proceeds_twice_sends_once() -> None:
@@ -86,7 +86,7 @@ async def test_a_wrapper_that_proceeds_twice_sends_once() -> None:
         await proceed(call)
         return await proceed(call)
 
-    assert await send_once([twice], exchange.send, CALL) == "order 1"
+    assert await send_once([twice], exchange.send, CALL, 5.0) == "order 1"
     assert exchange.sent == 1
 
 
@@ -103,7 +103,7 @@ async def test_a_wrapper_that_loses_patience_does_not_cut_the_send() -> None:
             await proceed(call)
         gate.set()
 
-    assert await send_once([impatient], slow, CALL) == "order 1"
+    assert await send_once([impatient], slow, CALL, 5.0) == "order 1"
 
 
 async def test_a_bug_in_a_wrapper_of_a_read_is_internal_and_names_no_secret() -> None:
