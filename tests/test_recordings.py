@@ -135,6 +135,51 @@ async def test_every_recorded_trade_to_a_hundred_clients_once_and_in_order(
         assert trades == wanted
 
 
+def last_update(shared: Path, session: str, symbol: str) -> int:
+    """The number of the last recorded change of a book."""
+    folder = shared / "recordings" / session
+    plain = folder / "ws.jsonl"
+    with plain.open() if plain.exists() else gzip.open(folder / "ws.jsonl.gz", "rt") as lines:
+        frames = [json.loads(record["x"]) for record in map(json.loads, lines) if record["d"] == "<"]
+    return max(frame["data"]["u"] for frame in frames if frame.get("stream", "").startswith(f"{symbol.lower()}@depth"))
+
+
+@pytest.mark.parametrize(
+    ("session", "symbol"),
+    [
+        ("binance/20210404-btc-eth-dot", "BTCUSDT"),
+        ("binance/20210404-btc-eth-dot", "ETHUSDT"),
+        ("binance/20210404-btc-eth-dot", "DOTUSDT"),
+        ("binance/20211012-small-prices", "NKNUSDT"),
+        ("binance/20211012-small-prices", "LRCBTC"),
+        ("binance/20211012-small-prices", "BLZETH"),
+        ("binance/20211012-small-prices", "RUNEEUR"),
+        ("binanceus/20211012", "COMPUSDT"),
+        ("binanceus/20211012", "OMGBUSD"),
+        ("binanceus/20211012", "CRVUSDT"),
+        ("binanceus/20211012", "ZRXUSDT"),
+    ],
+)
+async def test_the_local_book_after_every_recorded_change(
+    served: Served, venue: Any, shared: Path, session: str, symbol: str
+) -> None:
+    with gzip.open(shared / "oracles" / "ws.json.gz", "rt") as text:
+        expected = json.load(text)[session][symbol]["final_book"]
+    exchange, wanted = session.partition("/")[0], last_update(shared, session, symbol)
+    venue.state.config["session"] = {exchange: session}
+    url, query = f"{served.url}/v1/{exchange}/depth", {"symbol": symbol, "limit": "25", "isLocal": "true"}
+    async with aiohttp.ClientSession() as client:
+        found: dict[str, Any] = {}
+        while found.get("lastUpdateId") != wanted:
+            async with client.get(url, params={**query, "tolerate_interval": "60"}) as answer:
+                found = await answer.json()
+                assert answer.status == 200, found
+    assert answer.headers["ExGate-Source"] == "local"
+    for side in ("bid", "ask"):
+        levels = [[level["price"], level["amount"]] for level in found[f"{side}_list"][0]["bid"]]
+        assert levels == expected[f"{side}s"][:25]
+
+
 BAD_ANSWERS: dict[str, dict[str, Any]] = {
     "truncated": {"truncate": 60},
     "html": {"body": "<html>maintenance</html>", "content_type": "text/html"},
