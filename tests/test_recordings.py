@@ -141,7 +141,10 @@ def last_update(shared: Path, session: str, symbol: str) -> int:
     plain = folder / "ws.jsonl"
     with plain.open() if plain.exists() else gzip.open(folder / "ws.jsonl.gz", "rt") as lines:
         frames = [json.loads(record["x"]) for record in map(json.loads, lines) if record["d"] == "<"]
-    return max(frame["data"]["u"] for frame in frames if frame.get("stream", "").startswith(f"{symbol.lower()}@depth"))
+    newest: int = max(
+        frame["data"]["u"] for frame in frames if frame.get("stream", "").startswith(f"{symbol.lower()}@depth")
+    )
+    return newest
 
 
 @pytest.mark.parametrize(
