@@ -139,8 +139,7 @@ async def measure(sizes: list[int], rounds: int, sends: int) -> bool:
                         crowd(await ours.hear(), PATH, size) as listeners,
                         crowd(await theirs.hear(), "/", size) as others,
                     ):
-                        while not fake.followed("BTCUSDT"):
-                            await asyncio.sleep(0.01)
+                        await fake.followed("BTCUSDT")
                         ratios, seconds = await compare(Pair(fake, ours, theirs), listeners, others, rounds, ticks)
             good = report(size, ratios, seconds) and good
     return good

@@ -146,7 +146,7 @@ async def compare(settings: Settings, rounds: int, requests: int, connections: i
         ours = Load(one, await one.hear())
         await ours.connect(connections)
         answer = await local(ours)
-        head, _, body = answer.partition(b"\r\n\r\n")
+        body = answer.partition(b"\r\n\r\n")[2]
         assert body.count(b'"price"') == 40
         with child(bare, body, 1) as other:
             probe = Load(other, await other.hear())

@@ -84,15 +84,18 @@ class FakeBinance:
         self.last: dict[str, int] = {base + "USDT": FIRST_ID for base in bases}
         self.port = 0
         self._followers: dict[str, set[_Connection]] = {}
+        self._news = asyncio.Event()
 
     @property
     def prefix(self) -> str:
         """What to put before Binance's addresses to come here."""
         return f"http://127.0.0.1:{self.port}/"
 
-    def followed(self, name: str) -> bool:
-        """Whether somebody subscribed to the trades of a market."""
-        return bool(self._followers.get(f"{name.lower()}@trade"))
+    async def followed(self, name: str) -> None:
+        """Wait until somebody has subscribed to the trades of a market."""
+        while not self._followers.get(f"{name.lower()}@trade"):
+            self._news.clear()
+            await self._news.wait()
 
     def trade(self, name: str, count: int = 1) -> int:
         """So many trades happen at once; the id of the last."""
@@ -109,6 +112,7 @@ class FakeBinance:
         for topic in topics:
             followers = self._followers.setdefault(topic, set())
             (followers.add if wanted else followers.discard)(connection)
+        self._news.set()
 
     def gone(self, connection: _Connection) -> None:
         """A connection is over."""
