@@ -10,7 +10,7 @@ from typing import Any
 from starlette.routing import Route, Router, WebSocketRoute
 
 from .endpoints import HANDLERS, PLANS, Plan
-from .errors import ExGateError, NotFound, Unimplemented
+from .errors import DeadlineExceeded, ExGateError, NotFound, Unavailable, Unimplemented
 from .incoming import Incoming, Unread, has_body
 from .operations import OPERATIONS, Operation
 from .replies import JSON_HEADERS, Header, Receive, Reply, Scope, Send, failure, respond
@@ -174,7 +174,8 @@ class _Socket:
 
 def _failed(scope: Scope, error: Exception, *headers: Header) -> Reply:
     bug = error.__cause__ or error
-    if not isinstance(bug, ExGateError):
+    # An exchange that gives no answer is no bug: its TimeoutError or OSError needs no traceback for each caller.
+    if not isinstance(bug, ExGateError) and not isinstance(error, DeadlineExceeded | Unavailable):
         _LOG.error("a request broke", exc_info=bug)
     return failure(scope, error, *headers)
 

@@ -214,7 +214,7 @@ async def test_a_stop_closes_every_stream_with_1012(tmp_path: Path) -> None:
 # Plugins
 
 
-async def test_exchanges_that_hang_or_break_are_alone_with_it(tmp_path: Path) -> None:
+async def test_exchanges_that_hang_or_break_are_alone_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sections = {name: Section(exchange=name) for name in ODD}
     settings = settings_for(tmp_path, paper=paper(), **sections)
     settings = replace(settings, server=replace(settings.server, deadline=0.5))
@@ -242,6 +242,8 @@ async def test_exchanges_that_hang_or_break_are_alone_with_it(tmp_path: Path) ->
         }
         rows = {row["name"]: row["state"] for row in (await caller.get("/v1/exchanges")).body["exchanges"]}
         assert (rows["hangs-at-open"], rows["hangs"], rows["paper"]) == ("opening", "open", "open")
+    broken = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert not [error for error in broken if isinstance(error, TimeoutError)]
 
 
 async def test_wrappers_see_every_operation(tmp_path: Path) -> None:

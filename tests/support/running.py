@@ -35,11 +35,18 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def serving(state: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """``exgate serve`` on a free port with its state in a folder of the test; stopped as a user stops it."""
+def serving(
+    state: Path, *arguments: str, environment: Mapping[str, str] | None = None, errors: int | None = None
+) -> Iterator[Running]:
+    """``exgate serve`` on a free port with its state in a folder of the test; stopped as a user stops it.
+
+    ``errors`` is where its stderr goes, a file descriptor or ``subprocess.DEVNULL``.
+    """
     command = [sys.executable, "-m", "exgate_core", "serve", "--port", "0", "-s", f"server.state_dir={state}"]
     env = {**clean_environment(state), **(environment or {})}
-    with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True, env=env, cwd=state) as process:
+    with subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=errors, text=True, env=env, cwd=state
+    ) as process:
         try:
             yield _wait_until_ready(process)
         finally:
