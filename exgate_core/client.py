@@ -11,6 +11,7 @@ import logging
 import random as _random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -46,6 +47,8 @@ class Transport:
         upstream_prefix: str = "",
         proxy: str = "",
         deadline: float = DEADLINE,
+        sandbox: bool = False,
+        cache: Path | None = None,
         log: logging.Logger | None = None,
     ) -> None:
         self.budget = budget
@@ -56,6 +59,7 @@ class Transport:
         self.log = log or logging.getLogger("exgate.client")
         self._prefix = upstream_prefix and upstream_prefix.rstrip("/") + "/"
         self._proxy = proxy
+        self._sandbox, self._cache = sandbox, cache
         self._tasks: TaskGroup | None = None
         self._session: Session | None = None
         self._sockets: dict[str, Socket] = {}
@@ -128,6 +132,12 @@ class Transport:
             exchange=exchange,
             http=self.http,
             ws=self.ws,
+            last_hop=self.last_hop,
+            proxy=self._proxy,
+            budget=self.budget,
+            deadline=self.deadline,
+            sandbox=self._sandbox,
+            cache=self._cache,
         )
 
 
@@ -151,6 +161,18 @@ class Context:
     """Only for accounts: ``settings.Credentials``."""
     exchange: Any = field(default=None, repr=False)
     """Only for accounts: the public side that they belong to."""
+    last_hop: Callable[[str], str] = field(default=str, repr=False)
+    """Where a request or connection to an encoded URL really goes: for libraries that make their own connections."""
+    proxy: str = ""
+    """The proxy of the settings, for such libraries; ``http`` and ``ws`` use it by themselves."""
+    budget: Budget | None = field(default=None, repr=False)
+    """The request weight that everything to this exchange shares; ``http`` takes from it by itself."""
+    deadline: float = DEADLINE
+    """Seconds that a request may take if nobody says otherwise."""
+    sandbox: bool = False
+    """The exchange's own sandbox was asked for. An adapter that has none refuses to open."""
+    cache: Path | None = None
+    """A folder for what may be lost: market lists, say. None = nothing is kept."""
 
 
 def check_url(url: str, scheme: str) -> None:

@@ -26,7 +26,7 @@ from .models import ExchangeCapabilities
 from .orders import Orders
 from .plugins import Catalogue, Offer
 from .reads import Reads
-from .settings import Credentials, Section, Settings, plugin_settings
+from .settings import Credentials, Section, Settings, plugin_settings, state_dir
 
 _log = logging.getLogger("exgate.opening")
 _MARKETS_EVERY = 3600.0
@@ -191,6 +191,8 @@ class Openings:
             upstream_prefix=section.upstream_prefix,
             proxy=section.proxy,
             deadline=self._settings.server.deadline,
+            sandbox=section.sandbox,
+            cache=state_dir(self._settings) / "cache",
         )
 
     async def _keep_markets(self, exchange: Exchange) -> None:

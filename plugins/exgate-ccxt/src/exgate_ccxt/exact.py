@@ -1,0 +1,70 @@
+"""Digits: ccxt's numbers that keep the text they were made from, and JSON decoded without a float in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from exgate_core.numbers import plain
+
+__all__ = ["Num", "decode", "safe_float", "text"]
+
+_DECODER = msgspec.json.Decoder(float_hook=str)
+
+
+class Num(float):
+    """A float for ccxt's arithmetic and sorting that prints as the text it was made from, to the last zero."""
+
+    __slots__ = ("source",)
+    source: str
+
+    def __new__(cls, value: Any) -> Num:
+        self = super().__new__(cls, value)
+        self.source = str(value)
+        return self
+
+    def __str__(self) -> str:
+        return self.source
+
+    __repr__ = __str__
+
+    def __reduce__(self) -> tuple[type[Num], tuple[str]]:
+        return Num, (self.source,)
+
+    def __copy__(self) -> Num:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Num:
+        return self
+
+
+def decode(body: bytes | str) -> Any:
+    """JSON with every number that has a point or an exponent as text, every integer exact. Raises ValueError.
+
+    Text, and not ``Num``: ccxt's ``safe_string`` treats whatever is a float by its value.
+    """
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+
+
+def text(value: object) -> str:
+    """Anything that ccxt returned as a number, as exact decimal text in plain notation; ``None`` is empty.
+
+    Raises ValueError for what is no finite number.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        raise ValueError(f"not a decimal number: {value}")
+    return plain(str(value))
+
+
+def safe_float(dictionary: Any, key: Any, default: Any = None) -> Any:
+    """ccxt's ``safe_float`` with the text kept."""
+    try:
+        return Num(dictionary[key])
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return default

@@ -1,0 +1,119 @@
+"""Our subclasses of ccxt's exchanges. Imports ccxt: only ``loading`` may import this module, and in a thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ccxt
+import ccxt.pro
+from ccxt.async_support.base.ws.client import Client
+
+from . import exact
+from .line import Line, Outgoing
+from .truth import checked
+
+__all__ = ["VERSION", "exchange_class"]
+
+VERSION: str = ccxt.__version__
+
+
+class ExactClient(Client):  # type: ignore[misc]  # ccxt has no types
+    """ccxt's WebSocket connection with numbers left as text, connected by way of the upstream prefix."""
+
+    exgate: Line
+
+    def handle_text_or_binary_message(self, data: str | bytes) -> None:
+        """Decode exactly and hand on; what isn't JSON is handed on as it is."""
+        if isinstance(data, bytes):
+            if not self.decompressBinary:
+                self.on_message_callback(self, data)
+                return
+            data = data.decode()
+        message: Any = data
+        if data[:1] in ("{", "["):
+            message = exact.decode(data)
+        self.on_message_callback(self, message)
+
+    def create_connection(self, session: Any) -> Any:
+        """Connect to the same URL by way of the prefix and the proxy of the settings."""
+        return session.ws_connect(
+            self.exgate.context.last_hop(self.url),
+            autoping=False,
+            autoclose=False,
+            headers=self.options.get("headers"),
+            proxy=self.exgate.context.proxy or None,
+            max_msg_size=10 * 1024 * 1024,
+        ).__aenter__()
+
+
+def exchange_class(exchange_id: str) -> type[Any]:
+    """The subclass of ccxt's class: exact numbers, our HTTP, nothing unread. One is made per id."""
+    if exchange_id not in _made:
+        base = getattr(ccxt.pro, exchange_id, None) or getattr(ccxt.async_support, exchange_id)
+        _made[exchange_id] = type(exchange_id, (base,), dict(_OVERRIDES))
+    return _made[exchange_id]
+
+
+async def _fetch(self: Any, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+    sent = self.prepare_request_headers(headers)
+    sent.pop("User-Agent", None)
+    answer = await self.exgate.send(Outgoing(method, url, sent, body or ""))
+    got = {str(key): value for key, value in answer.headers.items()}
+    reason = ""
+    raw = answer.body.decode("utf-8", "replace")
+    raw = self.on_rest_response(answer.status, reason, url, method, got, raw, sent, body)
+    self.last_response_headers = got
+    parsed = _json_or_none(raw)
+    self.handle_errors(answer.status, reason, url, method, got, raw, parsed, sent, body)
+    self.handle_http_status_code(answer.status, reason, url, method, raw)
+    return checked(answer, raw, parsed, method)
+
+
+def _json_or_none(raw: str) -> Any:
+    if raw[:1] not in ("{", "["):
+        return None
+    try:
+        return exact.decode(raw)
+    except ValueError:
+        return None
+
+
+async def _throttle(self: Any, cost: float | None = None) -> None:
+    await self.exgate.take((1.0 if cost is None else float(cost)) * self.rateLimit)
+
+
+def _on_json_response(_self: Any, body: str) -> Any:
+    return exact.decode(body)
+
+
+def _client(self: Any, url: str) -> Any:
+    self.open()
+    self.clients = self.clients or {}
+    if url not in self.clients:
+        options = self.extend(
+            self.streaming,
+            {
+                "ping": getattr(self, "ping", None),
+                "asyncio_loop": self.asyncio_loop,
+                "decompressBinary": self.safe_bool(self.options, "decompressBinary", True),
+                "exgate": self.exgate,
+            },
+            self.safe_value(self.options, "ws", {}),
+        )
+        self.clients[url] = ExactClient(
+            url, self.handle_message, self.on_error, self.on_close, self.on_connected, options
+        )
+    return self.clients[url]
+
+
+_made: dict[str, type[Any]] = {}
+_OVERRIDES: dict[str, Any] = {
+    "number": exact.Num,
+    "safe_float": staticmethod(exact.safe_float),
+    "fetch": _fetch,
+    "throttle": _throttle,
+    "on_json_response": _on_json_response,
+    "client": _client,
+    "exgate": None,
+    "exgate_markets": None,
+}

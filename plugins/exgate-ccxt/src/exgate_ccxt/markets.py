@@ -1,0 +1,70 @@
+"""The market list of a ccxt client: ccxt's own dictionaries beside the gateway's values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from exgate_core.models import Market
+
+from .exact import text
+
+__all__ = ["MarketTable"]
+
+_DECIMAL_PLACES = 2
+_TICK_SIZE = 4
+
+
+class MarketTable:
+    """Spot markets by unified symbol; ``client.exgate_markets``."""
+
+    def __init__(self, markets: Mapping[str, Mapping[str, Any]], precision_mode: int) -> None:
+        self.ccxt: dict[str, Mapping[str, Any]] = {
+            symbol: market for symbol, market in markets.items() if market.get("spot") and ":" not in symbol
+        }
+        """Unified symbol -> ccxt's market."""
+        self.values: tuple[Market, ...] = tuple(_value(market, precision_mode) for market in self.ccxt.values())
+        self._by_id = {str(market["id"]): symbol for symbol, market in self.ccxt.items()}
+
+    def symbol_of(self, native: str) -> str:
+        """The unified symbol of the exchange's own name; empty if it isn't a listed spot market."""
+        return self._by_id.get(native, "")
+
+    def __len__(self) -> int:
+        return len(self.ccxt)
+
+
+def _value(market: Mapping[str, Any], precision_mode: int) -> Market:
+    precision, limits = market.get("precision") or {}, market.get("limits") or {}
+    amount, cost = limits.get("amount") or {}, limits.get("cost") or {}
+    return Market(
+        symbol=str(market["symbol"]),
+        id=str(market["id"]),
+        base=str(market["base"]),
+        quote=str(market["quote"]),
+        tick_size=_step(precision.get("price"), precision_mode),
+        step_size=_step(precision.get("amount"), precision_mode),
+        min_amount=_rule(amount.get("min")),
+        max_amount=_rule(amount.get("max")),
+        min_notional=_rule(cost.get("min")),
+        active=market.get("active") is not False,
+    )
+
+
+def _step(value: object, mode: int) -> str:
+    if value is None:
+        return ""
+    if mode == _TICK_SIZE:
+        return _rule(value)
+    if mode == _DECIMAL_PLACES:
+        places = int(text(value).partition(".")[0])
+        return "1" if places <= 0 else "0." + "0" * (places - 1) + "1"
+    return ""  # significant digits: no fixed step
+
+
+def _rule(value: object) -> str:
+    try:
+        rule = text(value)
+    except ValueError:
+        return ""
+    return rule if rule.strip("0.") and not rule.startswith("-") else ""
