@@ -9,7 +9,7 @@ import ccxt.pro
 from ccxt.async_support.base.ws.client import Client
 
 from . import exact
-from .line import Line, Outgoing
+from .wire import Outgoing, Wire
 from .truth import checked
 
 __all__ = ["VERSION", "exchange_class"]
@@ -20,7 +20,7 @@ VERSION: str = ccxt.__version__
 class ExactClient(Client):  # type: ignore[misc]  # ccxt has no types
     """ccxt's WebSocket connection with numbers left as text, connected by way of the upstream prefix."""
 
-    exgate: Line
+    exgate: Wire
 
     def handle_text_or_binary_message(self, data: str | bytes) -> None:
         """Decode exactly and hand on; what isn't JSON is handed on as it is."""

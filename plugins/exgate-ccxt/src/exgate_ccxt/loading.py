@@ -11,7 +11,7 @@ import anyio.to_thread
 from exgate_core.client import Context
 from exgate_core.errors import FailedPrecondition
 
-from .line import Line
+from .wire import Wire
 from .markets import MarketTable
 from .options import OPTIONS
 
@@ -22,7 +22,7 @@ async def open_client(context: Context, exchange_id: str, *, private: bool, stre
     """A ccxt client of one exchange with its market list loaded, bound to the context's HTTP, budget and prefix.
 
     ``private``: it holds ``context.credentials``; the market list is still fetched without them. ``streams``: whether
-    its WebSocket side will be used. The client has ``exgate`` (its ``Line``) and ``exgate_markets``.
+    its WebSocket side will be used. The client has ``exgate`` (its ``Wire``) and ``exgate_markets``.
     """
     made = await anyio.to_thread.run_sync(_exchange_class, exchange_id)
     public = await anyio.to_thread.run_sync(_make, made, context, None)
@@ -64,7 +64,7 @@ def _exchange_class(exchange_id: str) -> type[Any]:
 def _make(made: type[Any], context: Context, credentials: Any) -> Any:
     given: Mapping[str, Any] = context.settings.ccxt if context.settings is not None else {}
     client = made({"enableRateLimit": True, **_keys(credentials)})
-    client.exgate = Line(context)
+    client.exgate = Wire(context)
     options = client.deep_extend(client.options, OPTIONS.get(made.__name__, {}), given.get("options", {}))
     client.options = client.deep_extend(options, _FORCED)
     if "uid" in given:
