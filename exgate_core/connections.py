@@ -67,6 +67,8 @@ class Connection(TCPServer):
         try:
             async with TaskGroup(self.loop) as self._task_group:
                 self.protocol = self._negotiated()
+                if isinstance(self._http, Http1):
+                    self._http.write = self._write_now
                 await self.protocol.initiate()
                 await self._read_data()
         except* OSError:
@@ -182,6 +184,15 @@ class Connection(TCPServer):
                 await self.protocol.handle(Closed())
             finally:
                 self._blocked_since = None
+
+    def _write_now(self, data: bytes) -> bool:
+        transport = self._transport
+        if self._closing_since is not None or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > _HIGH_WATER:
+            return False
+        transport.write(data)
+        return True
 
     async def _close(self) -> None:
         self._end()

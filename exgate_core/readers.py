@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from . import contract
 from .clock import Sleep
 from .errors import InvalidArgument
@@ -65,6 +68,34 @@ class Reader:
         frame, self._cursor = self._ring.frame(self._cursor)
         self._last = self._ring.id_before(self._cursor) or self._last
         return frame
+
+    async def relay(self, write: Callable[[bytes], bool]) -> None:
+        """Hand frames to ``write`` as they come, until it says False or ``next`` has something else to tell.
+
+        What ``write`` refuses comes from ``next`` again. It is a plain call that raises nothing.
+        """
+        if self._first is not None or self._history is not None:
+            return
+        over = asyncio.get_running_loop().create_future()
+
+        def step() -> None:
+            if not over.done() and not self._push(write):
+                over.set_result(None)
+
+        with self._feed.bell.calling(step):
+            step()
+            await over
+
+    def _push(self, write: Callable[[bytes], bool]) -> bool:
+        while self._cursor < self._ring.end:
+            if self._closing is not None or self._cursor < self._ring.first:
+                return False
+            frame, cursor = self._ring.frame(self._cursor)
+            if not write(frame):
+                return False
+            self._cursor = cursor
+            self._last = self._ring.id_before(cursor) or self._last
+        return not self._feed.closed
 
     def _check_closed(self) -> None:
         if self._closing is not None:

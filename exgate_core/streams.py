@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Write = Callable[[bytes], bool]
+"""Sends a text at once, or says False: nothing was sent, ``Send`` must be used."""
+
+WRITE = "exgate.write"
+"""The extension of a WebSocket's scope that is a ``Write``; only ExGate's own server has it."""
 
 GOING_AWAY, POLICY, INTERNAL = 1012, 1008, 1011
 """Close codes: the gateway restarts; the client is too slow or sends too much; a bug."""
@@ -38,6 +43,10 @@ class Reader(Protocol):
 
     async def next(self) -> bytes:
         """The next text frame; raises ReaderClosed(code, reason)."""
+        ...
+
+    async def relay(self, write: Write) -> None:
+        """Hand frames to ``write`` until it refuses one or ``next`` has something else to tell."""
         ...
 
 
@@ -77,7 +86,7 @@ async def pull_trade_socket(
     A client that takes no byte for ``stall`` seconds is closed with 1008.
     """
     await receive()
-    stream = _Stream(receive, send, stall)
+    stream = _Stream(receive, send, scope.get("extensions", {}).get(WRITE), stall)
     try:
         guard.check(scope)
         entry, market, since_id = await _wanted(scope, gateway)
@@ -120,8 +129,8 @@ async def _wanted(scope: Mapping[str, Any], gateway: Gateway) -> tuple[Entry, Ma
 class _Stream:
     """Both directions of one accepted WebSocket, and the watch on a client that takes nothing."""
 
-    def __init__(self, receive: Receive, send: Send, stall: float) -> None:
-        self._receive, self._send, self._stall = receive, send, stall
+    def __init__(self, receive: Receive, send: Send, write: Write | None, stall: float) -> None:
+        self._receive, self._send, self._write, self._stall = receive, send, write, stall
         self._accepted = self._gone = self._busy = False
         self._sent = 0
         self._code, self._reason = INTERNAL, ""
@@ -160,7 +169,7 @@ class _Stream:
     async def _forward(self, reader: Reader, scope: anyio.CancelScope) -> None:
         watch = _Watch(self, scope, self._stall)
         try:
-            await self._send_frames(reader.next, self._send)
+            await self._send_frames(reader, self._send)
         except ReaderClosed as closed:
             self.end(closed.code, closed.reason)
         except Exception:
@@ -169,9 +178,11 @@ class _Stream:
             watch.stop()
         scope.cancel()
 
-    async def _send_frames(self, following: Callable[[], Awaitable[bytes]], send: Send) -> None:
+    async def _send_frames(self, reader: Reader, send: Send) -> None:
         while True:
-            frame = await following()
+            if self._write is not None:
+                await reader.relay(self._write)
+            frame = await reader.next()
             self._busy = True
             await send({"type": "websocket.send", "text": frame.decode()})
             self._busy = False

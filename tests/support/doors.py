@@ -59,6 +59,9 @@ class StubReader:
         self._entry = entry
         self._at = len(entry.frames)
 
+    async def relay(self, write: Callable[[bytes], bool]) -> None:
+        """Everything comes from ``next``."""
+
     async def next(self) -> bytes:
         """The next frame."""
         entry = self._entry
