@@ -11,7 +11,6 @@ where trades come one by one, 0.2 where ten come at once and ExGate sends them i
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import sys
 from pathlib import Path
@@ -67,9 +66,13 @@ async def bare(orders: Orders, most: int) -> None:
 
 def _frame(number: int) -> bytes:
     """A trade as ExGate sends it."""
-    side = "sell" if number % 2 else "buy"
-    trade = Trade(id=str(number), price=price(number), qty="0.00100000", time=1_700_000_000_000 + number)
-    trade = Trade(id=trade.id, price=trade.price, qty=trade.qty, time=trade.time, taker_side=side)
+    trade = Trade(
+        id=str(number),
+        price=price(number),
+        qty="0.00100000",
+        time=1_700_000_000_000 + number,
+        taker_side="sell" if number % 2 else "buy",
+    )
     return trade_frame("BTC/USDT", [stream_trade_json(trade)])
 
 

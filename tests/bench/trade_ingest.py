@@ -20,6 +20,7 @@ import re
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ PAUSE = 0.002
 AT_ONCE = {"BTCUSDT": 2000, "ETHUSDT": 500}
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Look every now and then, so that waiting costs nothing per trade."""
+    while not condition():  # noqa: ASYNC110 - an event would have to be set for each trade
+        await asyncio.sleep(PAUSE)
+
+
 async def exgate(orders: Orders, prefix: str) -> None:
     """A trade feed of BTC/USDT; each order is the id to wait for, answered by the seconds until then."""
     from exgate_binance import Binance
@@ -58,8 +65,7 @@ async def exgate(orders: Orders, prefix: str) -> None:
             while (last := await orders.next()) is not None:
                 orders.say(True)
                 before = time.process_time()
-                while tape.since != str(last):
-                    await asyncio.sleep(PAUSE)
+                await until(lambda: tape.since == str(last))
                 orders.say(time.process_time() - before)
                 assert tape.ring.id_before(tape.ring.end) == str(last)
             await feeds.stop()
@@ -87,9 +93,7 @@ async def ccxt(orders: Orders, prefix: str) -> None:
         while (last := await orders.next()) is not None:
             orders.say(True)
             before = time.process_time()
-            while newest() != str(last):
-                assert not watching.done(), watching
-                await asyncio.sleep(PAUSE)
+            await until(lambda: watching.done() or newest() == str(last))
             orders.say(time.process_time() - before)
     finally:
         watching.cancel()

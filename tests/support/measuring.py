@@ -8,10 +8,10 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import psutil
@@ -21,9 +21,13 @@ from exgate_core.settings import Server, Settings
 from tests.support.serving import serving
 
 try:
-    from uvloop import run as run_loop
+    import uvloop
+
+    _loops: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
 except ImportError:
-    run_loop = asyncio.run
+    _loops = None
+
+T = TypeVar("T")
 
 _HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -55,6 +59,12 @@ class Orders:
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._pipe.fileno())
             self._orders.put_nowait(None)
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run it on the loop that a gateway would have."""
+    with asyncio.Runner(loop_factory=_loops) as runner:
+        return runner.run(main)
 
 
 Main = Callable[..., Awaitable[None]]
