@@ -64,8 +64,7 @@ class Counted:
 
     def fill(self, trades: Sequence[Trade]) -> list[Trade]:
         """Trades of the history; returns those to hand on."""
-        self._held.extend(trades)
-        self._held.sort(key=_number)
+        self._hold(trades)
         ready: list[Trade] = []
         taken = 0
         for trade in self._held:
@@ -84,6 +83,16 @@ class Counted:
         if self._target is not None and self._reached is not None and self._reached >= self._target:
             self._behind, self._target = False, None
         return ready
+
+    def _hold(self, trades: Sequence[Trade]) -> None:
+        # Sorted only where needed: with many that wait, a sort for each that comes would hold the loop.
+        newest, rising = int(self._held[-1].id) if self._held else -1, True
+        for trade in trades:
+            number = int(trade.id)
+            newest, rising = number, rising and number >= newest
+        self._held.extend(trades)
+        if not rising:
+            self._held.sort(key=_number)
 
     def reaches(self, page: Sequence[Trade]) -> bool:
         """Whether a page of the history follows on what was handed on."""
