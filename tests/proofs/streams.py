@@ -111,7 +111,7 @@ class Run:
                 )
             )
             await self.trade()
-            for _ in range(60):
+            for _ in range(150):  # a frame lost before a silence shows at the cross-check
                 await self.clock.advance(1.0)
             await feeds.stop()
             await settle()
