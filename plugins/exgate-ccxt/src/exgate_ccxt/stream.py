@@ -34,6 +34,9 @@ _LONGEST_WORD = 64
 _OWN = ("clients", "orderbooks", "tickers", "bidsasks", "ohlcvs", "fundingRates", "liquidations", "markPrices")
 _SPEAKS = ("TEXT", "BINARY")
 _BEATS = ("PING", "PONG")
+_SOON = {"watchOrderBook": {"snapshotDelay": 1}}
+# ccxt waits for so many changes before it asks for the snapshot: in a quiet market minutes.
+_OPTIONS = {"bitstamp": _SOON, "gateeu": _SOON, "mexc": _SOON}
 
 
 class Tap(Protocol):
@@ -55,7 +58,7 @@ class Tap(Protocol):
         """The connection was just proven alive, and the subscription wasn't refused."""
 
 
-class Line:
+class Stream:
     """A copy of ``client`` for one stream, watched. Raises from ``run`` whatever ends the stream."""
 
     def __init__(self, client: Any, context: Context, tap: Tap) -> None:
@@ -89,20 +92,31 @@ class Line:
             self._over.set_result(error if isinstance(error, Exception) else Unavailable(f"the stream ended: {error}."))
 
     def _copy(self, client: Any) -> Any:
+        client.open()  # the one HTTP session of all copies
         mine = copy.copy(client)
         for name in _OWN:
             setattr(mine, name, {})
-        mine.options = client.deep_extend(client.options, {})
+        mine.options = client.deep_extend(client.options, _OPTIONS.get(client.id, {}))
+        if client.id == "coinbaseexchange" and not client.apiKey:
+            mine.authenticate = dict  # public channels need no keys, whatever ccxt thinks
+        mine.fetch = partial(self._ask, mine.fetch)
         self._make_link = mine.client
         self._handle = mine.handle_message
         mine.client = self._client
         mine.handle_message = self._message
         return mine
 
+    async def _ask(self, original: Any, *arguments: Any, **named: Any) -> Any:
+        # ccxt asks for a snapshot that it didn't get again and again, for ever.
+        if self._over.done():
+            raise asyncio.CancelledError
+        return await original(*arguments, **named)
+
     def _client(self, url: str) -> Any:
         link = self._make_link(url)
         if self._links.get(url) is not link:
             self._links[url] = link
+            link.throttle = _at_once  # one subscription: nothing to hold back
             link.handle_message = partial(self._frame, link.handle_message)
             link.reject = partial(self._reject, link.reject)
             link.resolve = partial(self._resolve, link.resolve)
@@ -205,3 +219,7 @@ class Line:
                 if future.done() and not future.cancelled():
                     future.exception()  # seen: nobody else asks for it
         self._exchange.session = self._exchange.socks_proxy_sessions = None  # it is the original's to close
+
+
+async def _at_once(cost: object = None) -> None:
+    return None

@@ -1,4 +1,4 @@
-"""Streams over ccxt.pro."""
+"""Streams over ccxt.pro, and over questions where an exchange has no streams."""
 
 from __future__ import annotations
 
@@ -8,14 +8,37 @@ from exgate_core.errors import Unimplemented
 from exgate_core.hookspecs import EmitDepth, EmitTrades
 from exgate_core.models import Market
 
+from .booktap import BookTap
+from .parse import trade_of
+from .polling import poll
+from .proofs import proof_for
+from .stream import Stream
+from .tradetap import TradeTap
+from .windows import stream_limit
+
 __all__ = ["pull_depth", "pull_trade"]
+
+_PAGE = 1000
 
 
 async def pull_trade(side: Any, market: Market, emit: EmitTrades) -> None:
-    """Runs while the stream lives; ``side`` is the CcxtExchange."""
-    raise Unimplemented(f"no stream of {side.context.name} yet")
+    """Runs while the stream lives; ``side`` is the CcxtExchange. Every trade once, in the order of its arrival."""
+    client, context = side.client, side.context
+    if not client.has.get("watchTrades"):
+        await poll(lambda: side.recent_trades(market, _PAGE, None), context.sleep, emit)
+        return
+    tap = TradeTap(client.id, market.symbol, trade_of, emit)
+    await Stream(client, context, tap).run(lambda own: own.watch_trades(market.symbol))
 
 
 async def pull_depth(side: Any, market: Market, levels: int, emit: EmitDepth) -> None:
-    """Runs while the stream lives; ``side`` is the CcxtExchange."""
-    raise Unimplemented(f"no stream of {side.context.name} yet")
+    """Runs while the stream lives; ``side`` is the CcxtExchange. The whole book, then what changes.
+
+    Raises Unimplemented for an exchange of which it isn't known how much of the book its stream shows.
+    """
+    client, context = side.client, side.context
+    if not client.has.get("watchOrderBook"):
+        raise Unimplemented(f"{client.id} has no stream of its books.")
+    limit = stream_limit(client.id, levels)
+    tap = BookTap(market.symbol, proof_for(client.id), emit)
+    await Stream(client, context, tap).run(lambda own: own.watch_order_book(market.symbol, limit))

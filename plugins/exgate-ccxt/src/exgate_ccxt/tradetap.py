@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from exgate_core.hookspecs import EmitTrades
-from exgate_core.models import Trade
+from exgate_core.models import Side, Trade
+from msgspec import structs
 
 # One book under two names: asked for BTC/USDC, the exchange sends BTC-USD.
 _TWINS = {"coinbase": ("/USDC", "/USD")}
@@ -29,10 +30,9 @@ class TradeTap:
         exchange.parse_trades_helper = partial(_parse, exchange)
 
     def read(self, message: Any) -> Any:
-        """Coinbase Exchange begins with the trade before the subscription, under a name that ccxt passes over."""
-        if self._id == "coinbaseexchange" and isinstance(message, dict) and message.get("type") == "last_match":
-            return {**message, "type": "match"}
-        return message
+        """Frames that ccxt reads less well than they are written."""
+        mend = _MENDED.get(self._id)
+        return message if mend is None or not isinstance(message, dict) else mend(message)
 
     def resolved(self, result: Any) -> None:
         """Nothing: trades are taken as they come."""
@@ -51,7 +51,31 @@ class TradeTap:
 
     def _take(self, trade: Any) -> None:
         if trade["symbol"] in self._symbols:
-            self._batch.append(self._convert(trade))
+            made = self._convert(trade)
+            if self._id == "coinbase":
+                made = structs.replace(made, taker_side=_taker(trade["info"]["side"]))
+            self._batch.append(made)
+
+
+def _last_match(message: dict[str, Any]) -> dict[str, Any]:
+    # The trade before the subscription comes under a name of its own.
+    return {**message, "type": "match"} if message.get("type") == "last_match" else message
+
+
+def _texts(message: dict[str, Any]) -> dict[str, Any]:
+    # Beside the numbers, which have lost their zeros, stand their texts.
+    data = message.get("data")
+    if not isinstance(data, dict) or "amount_str" not in data or "price_str" not in data:
+        return message
+    return {**message, "data": {**data, "amount": data["amount_str"], "price": data["price_str"]}}
+
+
+def _taker(maker: str) -> Side:
+    # Coinbase Advanced Trade states the maker's side, and ccxt hands it on as the taker's.
+    return "sell" if maker.lower() == "buy" else "buy"
+
+
+_MENDED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"bitstamp": _texts, "coinbaseexchange": _last_match}
 
 
 class _Caches(dict[Any, Any]):
@@ -63,6 +87,8 @@ class _Caches(dict[Any, Any]):
 
     def __setitem__(self, key: Any, cache: Any) -> None:
         if key not in self or self[key] is not cache:
+            for trade in cache:  # some handlers fill a cache before they keep it
+                self._take(trade)
             cache.append = partial(self._append, cache.append)
         super().__setitem__(key, cache)
 
