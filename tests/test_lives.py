@@ -124,3 +124,33 @@ async def test_a_death_while_open_leaves_it_to_be_opened_again() -> None:
         await clock.advance(60)
         assert await life.get(1.0) == 2
         life.close()
+
+
+async def test_what_is_still_opening_can_be_closed() -> None:
+    door, clock = Door(), ManualClock()
+    door.gate = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        life = Life("x", door.open, tasks, clock.runtime())
+        asking = asyncio.ensure_future(life.get(1.0))
+        await settle()
+        assert life.state == "opening"
+        await life.closed()
+        with pytest.raises(Unavailable, match="closed"):
+            await asking
+    assert (door.opened, door.closed) == (1, 0)
+
+
+async def test_an_opening_that_cancels_itself_has_failed_and_is_tried_again() -> None:
+    door, clock = Door(), ManualClock()
+
+    @asynccontextmanager
+    async def cancelled() -> AsyncIterator[str]:
+        door.opened += 1
+        raise asyncio.CancelledError
+        yield ""
+
+    async with anyio.create_task_group() as tasks:
+        life = Life("x", cancelled, tasks, clock.runtime())
+        with pytest.raises(Unavailable, match="CancelledError"):
+            await life.get(1.0)
+        assert life.state == "failed"
