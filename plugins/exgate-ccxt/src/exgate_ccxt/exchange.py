@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any
+from weakref import WeakSet
+
+import anyio
 
 from exgate_core.client import Context
+from exgate_core.errors import ExGateError, InvalidArgument, Unimplemented
+from exgate_core.fetch import bad_answer
 from exgate_core.hookspecs import EmitDepth, EmitTrades, hookimpl
 from exgate_core.models import Depth, Market, Trade
 
 from . import streams
-from .loading import close_client, open_client
+from .loading import close_client, fetch_listing, known_listing, open_client, use_listing
+from .markets import Listing
 from .parse import depth_of, trades_of
+from .reading import ask
+from .table import depth_argument, row
+from .truth import Note
 
 __all__ = ["CcxtExchange"]
+
+_FRESH = 600.0
 
 
 class CcxtExchange:
@@ -24,31 +37,69 @@ class CcxtExchange:
         self.context = context
         self.client: Any = None
         """The ccxt client, while the exchange is open."""
+        self.listing: Listing | None = None
+        """The newest market list."""
+        self.dependants: WeakSet[Any] = WeakSet()
+        """Clients of accounts, which get each new market list too."""
+        self._row = row(context.name)
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> CcxtExchange:
-        self.client = await open_client(self.context, self.context.name, private=False, streams=True)
+        context, name = self.context, self.context.name
+        async with AsyncExitStack() as stack:
+            kept = await known_listing(context, name)
+            self.listing = kept or await fetch_listing(context, name)
+            self.client = await open_client(context, name, private=False, streams=True, listing=self.listing)
+            stack.push_async_callback(close_client, self.client)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(tasks.cancel_scope.cancel)
+            if kept is not None:
+                tasks.start_soon(self._renew_quietly)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await close_client(self.client)
+        await self._stack.aclose()
+        self.client = None
 
     @hookimpl(trylast=True)
     async def markets(self) -> Sequence[Market]:
-        """All spot markets."""
-        values: tuple[Market, ...] = self.client.exgate_markets.values
-        return values
+        """All spot markets; asked for anew if the list is older than ten minutes and the exchange is long open."""
+        assert self.listing is not None
+        if self._handed_out and self.context.clock.time() - self.listing.at > _FRESH:
+            await self._renew()
+        self._handed_out = True
+        return self.listing.table.values
 
     @hookimpl(trylast=True)
     async def depth(self, market: Market, limit: int) -> Depth:
-        """The best ``limit`` levels a side."""
-        return depth_of(await self.client.fetch_order_book(market.symbol, limit))
+        """The best levels of the book, at least ``limit`` where the exchange gives as many."""
+        if not self._row.fetch_order_book:
+            raise Unimplemented(f"{self.context.name} has no order book to ask for")
+        size = depth_argument(self._row.id, limit)
+        book, note = await ask(
+            self.client, self.context.name, lambda: self.client.fetch_order_book(market.symbol, size)
+        )
+        depth: Depth = self._read(note, lambda: depth_of(book))
+        if not depth.bids and not depth.asks and note.empty_lists_read < 2:
+            raise bad_answer(note.url, "there is no book in it")
+        return depth
 
     @hookimpl(trylast=True)
     async def recent_trades(self, market: Market, limit: int, since_id: str | None) -> Sequence[Trade]:
-        """The newest trades."""
-        return trades_of(await self.client.fetch_trades(market.symbol, None, limit))
+        """The newest trades; with ``since_id`` those of the newest page that came after it."""
+        if not self._row.fetch_trades:
+            raise Unimplemented(f"{self.context.name} has no trades to ask for")
+        size = self._row.trades_max if since_id is not None else min(limit, self._row.trades_max)
+        found, note = await ask(
+            self.client, self.context.name, lambda: self.client.fetch_trades(market.symbol, None, size)
+        )
+        trades: list[Trade] = self._read(note, lambda: trades_of(found, self._row.id))
+        if not trades and not note.empty_lists_read and not (note.top and self._row.trades_are_top):
+            raise bad_answer(note.url, "there are no trades in it")
+        return trades if since_id is None else _after(trades, since_id)
 
     @hookimpl(trylast=True)
     async def pull_trade(self, market: Market, emit: EmitTrades) -> None:
@@ -59,3 +110,29 @@ class CcxtExchange:
     async def pull_depth(self, market: Market, levels: int, emit: EmitDepth) -> None:
         """The book over ccxt.pro's connection."""
         await streams.pull_depth(self, market, levels, emit)
+
+    _handed_out = False
+
+    def _read(self, note: Note, parse: Any) -> Any:
+        try:
+            return parse()
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise bad_answer(note.url or self.context.name, str(error)) from error
+
+    async def _renew(self) -> None:
+        self.listing = await fetch_listing(self.context, self.context.name)
+        for client in (self.client, *self.dependants):
+            use_listing(client, self.listing)
+
+    async def _renew_quietly(self) -> None:
+        """The list on disk is used as it is; whatever goes wrong here, the next hour asks again."""
+        try:
+            await self._renew()
+        except ExGateError as error:
+            logging.getLogger("exgate.ccxt").warning("%s: the market list is an old one: %s", self.context.name, error)
+
+
+def _after(trades: Sequence[Trade], since_id: str) -> list[Trade]:
+    if not since_id.isdecimal():
+        raise InvalidArgument.of("since_id", f"trade ids are integers here, not {since_id[:40]!r}")
+    return [trade for trade in trades if trade.id.isdecimal() and int(trade.id) > int(since_id)]

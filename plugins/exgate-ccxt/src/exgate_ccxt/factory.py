@@ -10,7 +10,7 @@ from ccxt.async_support.base.ws.client import Client
 
 from . import exact
 from .wire import Outgoing, Wire
-from .truth import checked
+from .truth import NOTE, checked
 
 __all__ = ["VERSION", "exchange_class"]
 
@@ -50,7 +50,8 @@ def exchange_class(exchange_id: str) -> type[Any]:
     """The subclass of ccxt's class: exact numbers, our HTTP, nothing unread. One is made per id."""
     if exchange_id not in _made:
         base = getattr(ccxt.pro, exchange_id, None) or getattr(ccxt.async_support, exchange_id)
-        _made[exchange_id] = type(exchange_id, (base,), dict(_OVERRIDES))
+        never = {name: _nothing for name in _NEVER if hasattr(base, name)}
+        _made[exchange_id] = type(exchange_id, (base,), {**_OVERRIDES, **never})
     return _made[exchange_id]
 
 
@@ -66,7 +67,9 @@ async def _fetch(self: Any, url: str, method: str = "GET", headers: Any = None, 
     parsed = _json_or_none(raw)
     self.handle_errors(answer.status, reason, url, method, got, raw, parsed, sent, body)
     self.handle_http_status_code(answer.status, reason, url, method, raw)
-    return checked(answer, raw, parsed, method)
+    result = checked(answer, raw, parsed, method)
+    note = NOTE.get()
+    return result if note is None else note.watch(answer, result)
 
 
 def _json_or_none(raw: str) -> Any:
@@ -76,6 +79,10 @@ def _json_or_none(raw: str) -> Any:
         return exact.decode(raw)
     except ValueError:
         return None
+
+
+async def _nothing(_self: Any, *_arguments: Any, **_named: Any) -> bool:
+    return False
 
 
 async def _throttle(self: Any, cost: float | None = None) -> None:
@@ -105,6 +112,9 @@ def _client(self: Any, url: str) -> Any:
         )
     return self.clients[url]
 
+
+_NEVER = ("handle_builder_fee_approval", "approve_builder_fee", "approve_builder_code", "set_ref")
+"""Signed requests that ccxt makes for its own sake: a builder's fee, a referrer."""
 
 _made: dict[str, type[Any]] = {}
 _OVERRIDES: dict[str, Any] = {

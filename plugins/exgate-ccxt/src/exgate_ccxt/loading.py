@@ -11,28 +11,34 @@ import anyio.to_thread
 from exgate_core.client import Context
 from exgate_core.errors import FailedPrecondition
 
+from . import cache
+from .bridge import Bridge
+from .markets import Listing
+from .options import FORCED, options_of
+from .reading import ask
 from .wire import Wire
-from .markets import MarketTable
-from .options import OPTIONS
 
-__all__ = ["close_client", "open_client"]
+__all__ = ["close_client", "fetch_listing", "known_listing", "open_client", "use_listing"]
 
 
-async def open_client(context: Context, exchange_id: str, *, private: bool, streams: bool) -> Any:
-    """A ccxt client of one exchange with its market list loaded, bound to the context's HTTP, budget and prefix.
+async def open_client(
+    context: Context, exchange_id: str, *, private: bool, streams: bool = False, listing: Listing | None = None
+) -> Any:
+    """A ccxt client of one exchange with its market list, bound to the context's HTTP, budget, proxy and prefix.
 
-    ``private``: it holds ``context.credentials``; the market list is still fetched without them. ``streams``: whether
-    its WebSocket side will be used. The client has ``exgate`` (its ``Wire``) and ``exgate_markets``.
+    ``private``: it holds ``context.credentials``; the market list is still fetched without them. ``streams``: its
+    WebSocket side will be used. ``listing``: a market list that is already here; else an open adapter's of the same
+    exchange, else the one on disk, else the exchange is asked. The client has ``exgate`` (its ``Wire``) and
+    ``exgate_markets`` (a ``MarketTable``).
     """
     made = await anyio.to_thread.run_sync(_exchange_class, exchange_id)
-    public = await anyio.to_thread.run_sync(_make, made, context, None)
-    await public.load_markets()
-    client = public
-    if private:
-        client = await anyio.to_thread.run_sync(_make, made, context, context.credentials)
-        share_markets(public, client)
-        await close_client(public)
-    client.exgate_markets = MarketTable(client.markets, client.precisionMode)
+    client = await anyio.to_thread.run_sync(_make, made, context, context.credentials if private else None)
+    owner = _adapter_of(context)
+    if listing is None:
+        listing = owner.listing if owner is not None else await _known_or_fetched(context, exchange_id)
+    use_listing(client, listing)
+    if owner is not None:
+        owner.dependants.add(client)
     return client
 
 
@@ -43,16 +49,56 @@ async def close_client(client: Any) -> None:
         await client.close()
 
 
-def share_markets(source: Any, target: Any) -> None:
-    """Give a client the market list of another of the same exchange."""
-    for name in _MARKET_LISTS:
-        setattr(target, name, getattr(source, name))
+async def fetch_listing(context: Context, exchange_id: str) -> Listing:
+    """Ask the exchange for its market list, without credentials, and put it on disk.
+
+    ccxt takes up to half a second of computing for it: that happens in a thread with an event loop of its own, from
+    which only the requests come back to ours.
+    """
+    made = await anyio.to_thread.run_sync(_exchange_class, exchange_id)
+    client = await anyio.to_thread.run_sync(_make, made, context, None)
+
+    async def load() -> Listing:
+        with Bridge(client.exgate) as bridge:
+            client.exgate = bridge
+            return await bridge.run(lambda: _ask(client), lambda: Listing.of(client, context.clock.time()))
+
+    listing: Listing = (await ask(client, exchange_id, load))[0]
+    path = cache.path(context, exchange_id)
+    if path is not None:
+        await anyio.to_thread.run_sync(cache.write, path, listing)
+    return listing
 
 
-_MARKET_LISTS = (
-    *("markets", "markets_by_id", "symbols", "ids", "currencies", "currencies_by_id", "codes"),
-    *("baseCurrencies", "quoteCurrencies"),
-)
+async def known_listing(context: Context, exchange_id: str) -> Listing | None:
+    """The market list on disk, if it is there and young enough."""
+    path = cache.path(context, exchange_id)
+    if path is None:
+        return None
+    made = await anyio.to_thread.run_sync(_exchange_class, exchange_id)
+    client = await anyio.to_thread.run_sync(_make, made, context, None)
+    return await anyio.to_thread.run_sync(cache.read, path, client, context.clock.time())
+
+
+def use_listing(client: Any, listing: Listing) -> None:
+    """Give a client a market list; lists are shared, never copied."""
+    for name, value in listing.attributes.items():
+        setattr(client, name, value)
+    client.exgate_markets = listing.table
+
+
+async def _known_or_fetched(context: Context, exchange_id: str) -> Listing:
+    return await known_listing(context, exchange_id) or await fetch_listing(context, exchange_id)
+
+
+def _adapter_of(context: Context) -> Any:
+    adapters = getattr(context.exchange, "adapters", ())
+    return next((adapter for adapter in adapters if getattr(adapter, "listing", None) is not None), None)
+
+
+async def _ask(client: Any) -> None:
+    markets = await client.fetch_markets()
+    client.set_markets([market for market in markets if market.get("spot") and ":" not in market["symbol"]])
 
 
 def _exchange_class(exchange_id: str) -> type[Any]:
@@ -65,8 +111,8 @@ def _make(made: type[Any], context: Context, credentials: Any) -> Any:
     given: Mapping[str, Any] = context.settings.ccxt if context.settings is not None else {}
     client = made({"enableRateLimit": True, **_keys(credentials)})
     client.exgate = Wire(context)
-    options = client.deep_extend(client.options, OPTIONS.get(made.__name__, {}), given.get("options", {}))
-    client.options = client.deep_extend(options, _FORCED)
+    options = client.deep_extend(client.options, options_of(made.__name__), given.get("options", {}))
+    client.options = client.deep_extend(options, FORCED)
     if "uid" in given:
         client.uid = str(given["uid"])
     client.has = {**client.has, "fetchCurrencies": False}
@@ -75,9 +121,6 @@ def _make(made: type[Any], context: Context, credentials: Any) -> Any:
             raise FailedPrecondition(f"{made.__name__} has no sandbox", reason="NO_SANDBOX")
         client.set_sandbox_mode(True)
     return client
-
-
-_FORCED = {"maxRetriesOnFailure": 0, "adjustForTimeDifference": False, "builderFee": False, "approvedBuilderFee": True}
 
 
 def _keys(credentials: Any) -> dict[str, str]:

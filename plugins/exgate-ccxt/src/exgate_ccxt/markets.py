@@ -9,7 +9,7 @@ from exgate_core.models import Market
 
 from .exact import text
 
-__all__ = ["MarketTable"]
+__all__ = ["Listing", "MarketTable"]
 
 _DECIMAL_PLACES = 2
 _TICK_SIZE = 4
@@ -20,7 +20,7 @@ class MarketTable:
 
     def __init__(self, markets: Mapping[str, Mapping[str, Any]], precision_mode: int) -> None:
         self.ccxt: dict[str, Mapping[str, Any]] = {
-            symbol: market for symbol, market in markets.items() if market.get("spot") and ":" not in symbol
+            symbol: market for symbol, market in markets.items() if market.get("spot") and ":" not in symbol and market.get("base") and market.get("quote")
         }
         """Unified symbol -> ccxt's market."""
         self.values: tuple[Market, ...] = tuple(_value(market, precision_mode) for market in self.ccxt.values())
@@ -32,6 +32,29 @@ class MarketTable:
 
     def __len__(self) -> int:
         return len(self.ccxt)
+
+
+class Listing:
+    """One fetch of an exchange's market list, to be shared by its clients."""
+
+    def __init__(self, attributes: Mapping[str, Any], table: MarketTable, at: float) -> None:
+        self.attributes = attributes
+        """What ccxt keeps of it, by attribute."""
+        self.table = table
+        self.at = at
+        """When it was fetched, s since the epoch."""
+
+    @classmethod
+    def of(cls, client: Any, at: float) -> Listing:
+        """The list that a client has loaded."""
+        attributes = {name: getattr(client, name) for name in _ATTRIBUTES}
+        return cls(attributes, MarketTable(client.markets or {}, client.precisionMode), at)
+
+
+_ATTRIBUTES = (
+    *("markets", "markets_by_id", "symbols", "ids", "currencies", "currencies_by_id", "codes"),
+    *("baseCurrencies", "quoteCurrencies"),
+)
 
 
 def _value(market: Mapping[str, Any], precision_mode: int) -> Market:

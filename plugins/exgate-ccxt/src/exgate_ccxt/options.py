@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["OPTIONS"]
+__all__ = ["FORCED", "OPTIONS", "options_of"]
+
+FORCED: Mapping[str, Any] = {
+    "maxRetriesOnFailure": 0,
+    "adjustForTimeDifference": False,
+    "warnOnFetchOpenOrdersWithoutSymbol": False,
+    "builderFee": False,
+    "approvedBuilderFee": False,
+}
+"""Options that no setting changes: nothing is sent twice, no builder's fee is ever approved or paid."""
 
 _SPOT: Mapping[str, Any] = {"fetchMarkets": {"types": ["spot"]}, "defaultType": "spot"}
 
@@ -26,3 +35,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "coinbase": {"fetchBalance": "v3PrivateGetBrokerageAccounts"},
 }
 """Exchange -> options, over ccxt's own."""
+
+
+def options_of(exchange_id: str) -> Mapping[str, Any]:
+    """The options of an exchange, over ccxt's own."""
+    return OPTIONS.get(exchange_id, {"defaultType": "spot"})

@@ -2,43 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from exgate_core.models import Depth, Level, Trade
+from exgate_core.models import Depth, Level, Side, Trade
 
 from .exact import text
 
 __all__ = ["depth_of", "trade_of", "trades_of"]
 
+_MAKERS_SIDE = frozenset({"coinbase"})
+"""Exchanges whose trades carry the side of the maker, which ccxt hands on as if it were the taker's."""
+
+_SIDES: Mapping[object, Side] = {"buy": "buy", "sell": "sell"}
+_OTHER: Mapping[Side, Side] = {"buy": "sell", "sell": "buy"}
+
 
 def depth_of(book: Mapping[str, Any]) -> Depth:
-    """A unified order book."""
+    """A unified order book. Raises ValueError or another error of Python where it isn't one."""
     return Depth(
         bids=_levels(book["bids"]),
         asks=_levels(book["asks"]),
-        last_update_id=int(book.get("nonce") or 0),
-        timestamp=int(book.get("timestamp") or 0),
+        last_update_id=_integer(book.get("nonce")),
+        timestamp=_integer(book.get("timestamp")),
     )
 
 
-def trades_of(trades: Sequence[Mapping[str, Any]]) -> list[Trade]:
-    """Unified trades, oldest first."""
-    return [trade_of(trade) for trade in trades]
+def trades_of(trades: Iterable[Mapping[str, Any]], exchange_id: str) -> list[Trade]:
+    """Unified trades, oldest first. Raises ValueError or another error of Python where one isn't a trade."""
+    return sorted((trade_of(trade, exchange_id) for trade in trades), key=_age)
 
 
-def trade_of(trade: Mapping[str, Any]) -> Trade:
-    """One unified trade."""
-    side = trade.get("side")
+def trade_of(trade: Mapping[str, Any], exchange_id: str = "") -> Trade:
+    """One unified trade. Raises ValueError where price, amount or time is missing."""
+    price, amount, time = text(trade["price"]), text(trade["amount"]), _integer(trade["timestamp"])
+    if not price or not amount or not time:
+        raise ValueError("a trade without price, amount or time")
+    side = _SIDES.get(trade.get("side"))
+    if side is not None and exchange_id in _MAKERS_SIDE:
+        side = _OTHER[side]
     return Trade(
-        id=str(trade.get("id") or ""),
-        price=text(trade["price"]),
-        qty=text(trade["amount"]),
-        time=int(trade.get("timestamp") or 0),
-        taker_side=side if side in ("buy", "sell") else None,
-        quote_qty="",
+        id=_id(trade.get("id")),
+        price=price,
+        qty=amount,
+        time=time,
+        taker_side=side,
+        quote_qty=_quote(trade.get("info")),
     )
+
+
+def _age(trade: Trade) -> tuple[int, int, int, str]:
+    """Numeric ids in their own order, which is finer than the time; others by time alone."""
+    number = int(trade.id) if trade.id.isdecimal() else 0
+    return (trade.time, len(trade.id) if number else 0, number, "")
 
 
 def _levels(side: Sequence[Sequence[Any]]) -> list[Level]:
-    return [(text(level[0]), text(level[1])) for level in side]
+    found = [(text(level[0]), text(level[1])) for level in side]
+    if not all(price and amount for price, amount in found):
+        raise ValueError("a level without price or amount")
+    return found
+
+
+def _id(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _integer(value: object) -> int:
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _quote(info: object) -> str:
+    """The exchange's own figure where it sends one as such; ccxt's ``cost`` is computed, or has lost its zeros."""
+    sent = info.get("quoteQty") if isinstance(info, Mapping) else None
+    return text(sent) if isinstance(sent, str | int) else ""

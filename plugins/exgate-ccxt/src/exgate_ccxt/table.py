@@ -10,10 +10,14 @@ from msgspec import Struct
 
 from exgate_core.models import ExchangeCapabilities
 
+from .limits import DEPTH_MAX, DEPTH_SIZES, trade_ids
+
+__all__ = ["Row", "depth_argument", "exchange_capabilities", "row", "rows"]
+
 WEIGHT_LIMIT, WEIGHT_WINDOW = 10_000, 10.0
 """An exchange's budget in ms of its time: ccxt states for each request how long it keeps the exchange busy."""
 
-__all__ = ["Row", "exchange_capabilities", "row", "rows"]
+_DEPTH = 1000
 
 
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,12 +33,22 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     watch_trades: bool = False
     un_watch: bool = False
     """Streams can be ended one by one."""
+    trades_max: int = 1000
+    """The most trades that may be asked for."""
     has: tuple[str, ...] = ()
     """Which private calls exist, by ccxt's names."""
     credentials: tuple[str, ...] = ()
     """Which credentials private calls need, by ccxt's names."""
     rate_limit: float = 1000.0
     """ms between requests of cost 1."""
+    exact_depth: bool = False
+    """The canary book came back to the last digit when the table was made."""
+    exact_trades: bool = False
+    """The canary trade came back to the last digit when the table was made."""
+    trades_are_top: bool = False
+    """The answer to a question for trades is the list itself."""
+    taker_side: bool = True
+    """Its trades say who took."""
 
 
 @cache
@@ -45,11 +59,35 @@ def rows() -> tuple[Row, ...]:
 
 
 @cache
+def _by_id() -> dict[str, Row]:
+    return {found.id: found for found in rows()}
+
+
 def row(exchange_id: str) -> Row:
     """One exchange. Raises KeyError."""
-    return {found.id: found for found in rows()}[exchange_id]
+    return _by_id()[exchange_id]
+
+
+def depth_argument(exchange_id: str, limit: int) -> int:
+    """How many levels to ask an exchange for, so that it refuses no size."""
+    sizes = DEPTH_SIZES.get(exchange_id)
+    if sizes:
+        return next((size for size in sizes if size >= limit), sizes[-1])
+    return min(limit, DEPTH_MAX.get(exchange_id, _DEPTH))
 
 
 def exchange_capabilities(exchange_id: str) -> ExchangeCapabilities:
     """What the public side of an exchange can do."""
-    return ExchangeCapabilities(weight_limit=WEIGHT_LIMIT, weight_window=WEIGHT_WINDOW)
+    known, ids = row(exchange_id), trade_ids(exchange_id)
+    sizes = DEPTH_SIZES.get(exchange_id, ())
+    return ExchangeCapabilities(
+        trade_ids=ids,
+        trades_reach=0 if ids == "opaque" else known.trades_max,
+        trades_max=known.trades_max,
+        depth_sizes=sizes,
+        depth_max=sizes[-1] if sizes else DEPTH_MAX.get(exchange_id, _DEPTH),
+        exact=known.exact_depth and known.exact_trades,
+        taker_side=known.taker_side,
+        weight_limit=WEIGHT_LIMIT,
+        weight_window=WEIGHT_WINDOW,
+    )

@@ -1,12 +1,17 @@
-"""What a 200 must be before ccxt's parsers see it: ccxt takes an HTML page for an empty book and goes on."""
+"""What a 200 must be before it may be handed on: ccxt takes an HTML page for an empty book and goes on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from exgate_core.fetch import Response, bad_answer
 
-__all__ = ["checked"]
+__all__ = ["NOTE", "Note", "checked", "noting"]
+
+_SMALL = 4096
 
 
 def checked(answer: Response, raw: str, parsed: Any, method: str) -> Any:
@@ -20,3 +25,60 @@ def checked(answer: Response, raw: str, parsed: Any, method: str) -> Any:
     if method != "GET" and len(raw) > 2 and raw[0] == raw[-1] == '"':
         return raw
     raise bad_answer(answer.url, "it is no JSON object or array" if raw else "it is empty")
+
+
+class Note:
+    """What a question read of its answers; ccxt reads an answer of another shape as "nothing there"."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        """The last URL that was asked."""
+        self.empty_lists_read = 0
+        """How many lists that are empty in the answer were looked up by name."""
+        self.top = False
+        """The answer itself is an empty list."""
+
+    def watch(self, answer: Response, parsed: Any) -> Any:
+        """The same answer, watched if it is so small that it may hold nothing."""
+        self.url = answer.url
+        if len(answer.body) > _SMALL:
+            return parsed
+        self.top = parsed == []
+        return _watched(parsed, self)
+
+
+class _Watched(dict[str, Any]):
+    """A dictionary that notes which of its empty lists are looked up; ccxt looks up everything by subscript."""
+
+    note: Note
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        if isinstance(value, list) and not value:
+            self.note.empty_lists_read += 1
+        return value
+
+
+def _watched(value: Any, note: Note) -> Any:
+    if isinstance(value, list):
+        return [_watched(item, note) for item in value]
+    if not isinstance(value, dict):
+        return value
+    watched = _Watched((key, _watched(item, note)) for key, item in value.items())
+    watched.note = note
+    return watched
+
+
+NOTE: ContextVar[Note | None] = ContextVar("exgate_ccxt_note", default=None)
+"""The note of the question that this task asks."""
+
+
+@contextmanager
+def noting() -> Iterator[Note]:
+    """Watch the answers to the questions asked inside."""
+    note = Note()
+    token = NOTE.set(note)
+    try:
+        yield note
+    finally:
+        NOTE.reset(token)

@@ -1,0 +1,72 @@
+"""Questions to an exchange, and what is made of ccxt's errors to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from exgate_core.errors import (
+    DeadlineExceeded,
+    ExGateError,
+    InvalidArgument,
+    RateLimited,
+    Refused,
+    Unavailable,
+    Unimplemented,
+)
+from exgate_core.fetch import bad_answer, seconds_of
+
+from .truth import Note, noting
+
+__all__ = ["ask"]
+
+_PAUSE = 10.0
+_WORDS = 160
+
+
+async def ask(client: Any, name: str, question: Callable[[], Awaitable[Any]]) -> tuple[Any, Note]:
+    """The answer to a public question and how it was read. Raises only errors of the gateway.
+
+    An error of Python's own is an answer of a shape that ccxt's parser doesn't know: BAD_ANSWER.
+    """
+    with noting() as note:
+        try:
+            return await question(), note
+        except ExGateError:
+            raise
+        except Exception as error:
+            raise _meaning(client, name, note, error) from error
+
+
+def _meaning(client: Any, name: str, note: Note, error: Exception) -> ExGateError:
+    import ccxt
+
+    if not isinstance(error, ccxt.BaseError):
+        return bad_answer(note.url or name, type(error).__name__)
+    said = f"{name} refused ({type(error).__name__}): {_words(error)}"
+    if isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection):
+        return _limited(client, name)
+    if isinstance(error, ccxt.NotSupported):
+        return Unimplemented(f"{name} has no such question for this market")
+    if isinstance(error, ccxt.BadSymbol):
+        return InvalidArgument.of("symbol", said)
+    if isinstance(error, ccxt.RequestTimeout):
+        return DeadlineExceeded(f"{name} gave no answer in time")
+    if isinstance(error, ccxt.OperationFailed | ccxt.BadResponse | ccxt.NullResponse):
+        return Unavailable(f"{name} gave no usable answer ({type(error).__name__})")
+    return Refused(said)
+
+
+def _limited(client: Any, name: str) -> RateLimited:
+    headers = {key.lower(): value for key, value in (client.last_response_headers or {}).items()}
+    context = client.exgate.context
+    wait = seconds_of(headers.get("retry-after", ""), context.clock.time()) or _PAUSE
+    if context.budget is not None:
+        context.budget.pause(wait)
+    return RateLimited(f"{name} answered too many requests; free again in {wait:.1f} s", retry_after=wait)
+
+
+def _words(error: Exception) -> str:
+    """The exchange's own words in ccxt's text, without the address."""
+    return re.sub(r"\w+://\S+", "", " ".join(str(error).split()))[:_WORDS]
