@@ -174,19 +174,21 @@ async def _cycle(figures: Figures, home: House, dice: random.Random) -> None:
             await asking
         ended = time.monotonic()
 
+        left: dict[str, int] = {}
+
         async def quiet() -> bool:
-            pulls = (await caller.get("/v1/paper/pulls")).body["pulls"]
-            return not pulls and home.tasks <= tasks and _files() <= files
+            left["feeds left"] = len((await caller.get("/v1/paper/pulls")).body["pulls"])
+            left["tasks more than before"] = max(0, home.tasks - tasks)
+            left["file descriptors more than before"] = max(0, _files() - files)
+            return not any(left.values())
 
         with suppress(TimeoutError):
             await reached(quiet, 10)
         back = time.monotonic() - ended
-        pulls = (await caller.get("/v1/paper/pulls")).body["pulls"]
         figures.say("cycles per second", f"{CYCLES / lasted:.0f}")
         figures.goal("until all is as before (idle_stop 0.5 s)", back, 2.0)
-        figures.never("tasks more than before", max(0, home.tasks - tasks))
-        figures.never("file descriptors more than before", max(0, _files() - files))
-        figures.never("feeds left", len(pulls))
+        for name, count in left.items():
+            figures.never(name, count)
         figures.say("reads meanwhile", len(took))
         figures.goal("GET depth p99 meanwhile", quantile(took, 0.99), 0.05)
 
