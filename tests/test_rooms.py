@@ -184,3 +184,8 @@ def test_public_names_have_a_docstring() -> None:
         if not node.name.startswith("_") and not ast.get_docstring(node)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_architecture_page_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert [room for room in LEVEL if f"`{room}`" not in page] == []
