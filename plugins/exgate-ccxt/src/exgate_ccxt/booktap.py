@@ -33,6 +33,8 @@ class BookTap:
     def attach(self, exchange: Any) -> None:
         """Listen at the books that the copy will make."""
         exchange.orderbooks = _Books(self._take)
+        if exchange.id == "bitstamp":
+            exchange.get_cache_index = _first_after
 
     def read(self, message: Any) -> Any:
         """Note what the frame says of itself."""
@@ -124,6 +126,13 @@ class _Books(dict[Any, Any]):
     def __setitem__(self, symbol: Any, book: Any) -> None:
         self._take(symbol, book)
         super().__setitem__(symbol, book)
+
+
+def _first_after(snapshot: Any, deltas: Any) -> int:
+    # ccxt's own drops every waiting change unless one has the snapshot's very number.
+    numbers = [int(delta["microtimestamp"]) for delta in deltas]
+    known = sum(number <= int(snapshot["nonce"]) for number in numbers)
+    return known or -1
 
 
 def _counted(store: Any) -> bool:

@@ -36,7 +36,7 @@ _SPEAKS = ("TEXT", "BINARY")
 _BEATS = ("PING", "PONG")
 _SOON = {"watchOrderBook": {"snapshotDelay": 1}}
 # ccxt waits for so many changes before it asks for the snapshot: in a quiet market minutes.
-_OPTIONS = {"bitstamp": _SOON, "gateeu": _SOON, "mexc": _SOON}
+_OPTIONS = {"bitstamp": _SOON}
 
 
 class Tap(Protocol):

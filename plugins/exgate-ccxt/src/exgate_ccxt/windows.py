@@ -29,7 +29,6 @@ WHOLE: dict[str, int] = {
     "coinbaseexchange": 0,
     "gemini": 0,
     "kucoin": 100,
-    "mexc": 5000,
 }
 """Streams of every change, joined to a snapshot of at most so many levels (0 = the whole book)."""
 
