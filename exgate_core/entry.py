@@ -51,14 +51,14 @@ class Entry:
     async def depth(self, market: Market, limit: int, freshness: Freshness) -> Answer[Depth]:
         """The book."""
         if self._bare_reads:
-            return await self._public.reads.depth(market, limit, freshness)
+            return await self._public.reads.depth(market, limit, freshness, deadline=self._deadline)
         answer: Answer[Depth] = await self._read("depth", market, limit=limit, freshness=freshness)
         return answer
 
     async def recent_trades(self, market: Market, limit: int, freshness: Freshness) -> Answer[Sequence[Trade]]:
         """The newest trades, oldest first."""
         if self._bare_reads:
-            return await self._public.reads.recent_trades(market, limit, freshness)
+            return await self._public.reads.recent_trades(market, limit, freshness, deadline=self._deadline)
         answer: Answer[Sequence[Trade]] = await self._read("recent_trades", market, limit=limit, freshness=freshness)
         return answer
 
@@ -159,11 +159,13 @@ class Entry:
 
         async def depth(call: Call) -> Any:
             assert call.market is not None
-            return await reads.depth(call.market, call.arguments["limit"], call.arguments["freshness"])
+            limit, freshness = call.arguments["limit"], call.arguments["freshness"]
+            return await reads.depth(call.market, limit, freshness, deadline=self._deadline)
 
         async def recent_trades(call: Call) -> Any:
             assert call.market is not None
-            return await reads.recent_trades(call.market, call.arguments["limit"], call.arguments["freshness"])
+            limit, freshness = call.arguments["limit"], call.arguments["freshness"]
+            return await reads.recent_trades(call.market, limit, freshness, deadline=self._deadline)
 
         return {"depth": depth, "recent_trades": recent_trades}
 
