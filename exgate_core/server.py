@@ -36,6 +36,7 @@ _LOG = logging.getLogger("exgate.server")
 _FOR_STREAMS = 3.0
 _FOR_ABORTED = 2.0
 _DESCRIPTORS = 64
+_SEND_BUFFER = 256 * 1024
 
 
 class Life(Protocol):
@@ -208,6 +209,9 @@ def _tcp(host: str, port: int) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Accepted sockets inherit it: the kernel would else hold megabytes for a client that has stopped reading, and
+        # a slow one would be noticed a minute late.
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         found.bind(address)
     except OSError:
         found.close()
