@@ -42,7 +42,7 @@ PLACES = {
 }
 """What stands behind one door each, so that it can be exchanged there."""
 
-PUBLIC = set("errors models numbers clock hookspecs client sockets dialects".split())
+PUBLIC = set("errors models numbers clock hookspecs budget client fetch sockets dialects".split())
 """What plugins may import besides the names of ``exgate_core`` itself."""
 
 LIBRARIES = set("anyio click hypercorn msgspec pluggy starlette aiohttp yarl picows uvloop h11 h2 wsproto".split())
