@@ -19,7 +19,9 @@ class Intent:
     operation: Operation
     market: Market | None = None
     ids: tuple[str, ...] = ()
-    """Further spellings of the market's id at this exchange."""
+    """The spellings of the whole market at this exchange."""
+    base_ids: tuple[str, ...] = ()
+    quote_ids: tuple[str, ...] = ()
     order: OrderRequest | None = None
     order_id: str = ""
     client_order_id: str = ""

@@ -26,6 +26,7 @@ _FORBIDDEN: Final = re.compile(
     r"|cancel|addorder|submit|borrow|repay|convert|redeem|stak|subaccount/(new|create)|setreferrer|usdclass",
     re.IGNORECASE,
 )
+_SWITCHES: Final = {"postonly": "postonly", "makeronly": "postonly", "immediateorcancel": "ioc", "ioc": "ioc"}
 _EXTRA_WORDS: Final = frozenset({"gtc", "good", "till", "til", "cancel", "cancelled", "canceled", "fill", "kill"})
 
 
@@ -39,13 +40,9 @@ class Wording(Struct, frozen=True, kw_only=True):
     cost_key: str = ""
     """The parameter that holds the quote amount of a market order, where the word for it isn't one of the common."""
     flags: Mapping[str, str] = {}
-    """Numbers that stand for words: ``{"4096": "postonly"}``."""
+    """Numbers and odd words that stand for common ones: ``{"flags=4096": "postonly"}``."""
     constants: frozenset[tuple[str, str]] = frozenset()
     market_words: frozenset[str] = words.MARKET
-    limit_unsaid: bool = True
-    """A limit order is one that has a price."""
-    market_unsaid: bool = False
-    """A market order is one that has no price."""
 
 
 class Mismatch(Refused):
@@ -109,9 +106,8 @@ def _of_read(sent: Sent) -> str:
 
 
 def _forms(intent: Intent) -> frozenset[str]:
-    market = intent.market
-    whole = {market.id, *intent.ids} if market else set()
-    return frozenset(form.casefold() for form in whole)
+    """The ways in which the market may be named as a whole."""
+    return frozenset(form.casefold() for form in intent.ids)
 
 
 def _of_cancel(intent: Intent, wording: Wording, sent: Sent) -> str:
@@ -166,14 +162,15 @@ def _of_order(intent: Intent, order: OrderRequest, wording: Wording, sent: Sent)
             reading.markets.append(segment)
     # The API's own words for "order" in a path say nothing about which order; "buy" and "market" in it do.
     path_tokens = {token for segment in sent.segments for token in _tokens(segment)}
-    reading.tokens |= path_tokens & (words.BUY | words.SELL | words.MARKET | words.LIMIT) - {"b", "s"}
+    spoken = words.BUY | words.SELL | wording.market_words | words.LIMIT
+    reading.tokens |= path_tokens & spoken - {"b", "s"}
     return next((problem for problem in _judge(intent, order, wording, reading) if problem), "")
 
 
 def _read_leaf(
     intent: Intent, order: OrderRequest, wording: Wording, sent: Sent, leaf: Leaf, reading: _Reading
 ) -> str:
-    if order.client_order_id and leaf.value == order.client_order_id:
+    if intent.client_order_id and leaf.value == intent.client_order_id:
         reading.client_id = True
         return ""
     if (leaf.key, leaf.value.lower()) in words.QUOTE_UNIT:
@@ -194,15 +191,14 @@ def _read_leaf(
 
 
 def _read_number(intent: Intent, wording: Wording, leaf: Leaf, reading: _Reading) -> bool:
-    market = intent.market
     place: list[str] | None = None
     if wording.cost_key and leaf.key == wording.cost_key and intent.order is not None and intent.order.quote_amount:
         place = reading.costs
     elif leaf.key in words.PRICE:
         place = reading.prices
-    elif leaf.key in words.AMOUNT or (market and leaf.key == market.base.lower()):
+    elif leaf.key in words.AMOUNT or leaf.key in {form.lower() for form in intent.base_ids}:
         place = reading.amounts
-    elif leaf.key in words.COST or (market and leaf.key == market.quote.lower()):
+    elif leaf.key in words.COST or leaf.key in {form.lower() for form in intent.quote_ids}:
         place = reading.costs
     elif leaf.key in words.STOP:
         place = reading.stops
@@ -213,11 +209,11 @@ def _read_number(intent: Intent, wording: Wording, leaf: Leaf, reading: _Reading
 
 
 def _read_words(wording: Wording, leaf: Leaf, reading: _Reading) -> str:
-    value = wording.flags.get(leaf.value, leaf.value)
+    value = wording.flags.get(f"{leaf.key}={leaf.value.lower()}", leaf.value)
     if leaf.key == "isbid":
         value = "buy" if value == "true" else "sell"
-    if leaf.key in ("postonly", "makeronly"):
-        value = "" if value.lower() in ("false", "0") else "postonly"
+    if leaf.key in _SWITCHES:
+        value = "" if value.lower() in ("false", "0") else _SWITCHES[leaf.key]
     for token in _tokens(value):
         if token not in _KNOWN_TOKENS:
             return f"nobody knows what {leaf.key} = {leaf.value[:40]!r} means"
@@ -252,10 +248,7 @@ def _is_own_path(leaf: Leaf, sent: Sent) -> bool:
 
 
 def _names_market(intent: Intent, text: str) -> bool:
-    market = intent.market
-    if market is None:
-        return False
-    return text.casefold() in _forms(intent) or text.casefold() in (market.base.casefold(), market.quote.casefold())
+    return text.casefold() in _forms(intent) | {form.casefold() for form in (*intent.base_ids, *intent.quote_ids)}
 
 
 def _judge(intent: Intent, order: OrderRequest, wording: Wording, reading: _Reading) -> Iterator[str]:
@@ -265,17 +258,17 @@ def _judge(intent: Intent, order: OrderRequest, wording: Wording, reading: _Read
     yield _judge_time(order, reading)
     yield _judge_amount(order, wording, reading)
     yield _judge_price(order, reading)
-    if order.client_order_id and not reading.client_id:
+    if intent.client_order_id and not reading.client_id:
         yield "it doesn't carry the client order id"
 
 
 def _judge_market(intent: Intent, wording: Wording, reading: _Reading) -> str:
-    market, named = intent.market, {text.casefold() for text in reading.markets}
-    assert market is not None
-    base, quote = market.base.casefold(), market.quote.casefold()
-    if named & (_forms(intent) - {base, quote}) or {base, quote} <= named:
+    named = {text.casefold() for text in reading.markets}
+    bases = {form.casefold() for form in intent.base_ids}
+    quotes = {form.casefold() for form in intent.quote_ids}
+    if named & (_forms(intent) - bases - quotes) or (named & bases and named & quotes):
         return ""
-    return "" if wording.implied_quote and named == {base} else "it doesn't name the market"
+    return "" if wording.implied_quote and named and named <= bases else "it doesn't name the market"
 
 
 def _judge_side(order: OrderRequest, wording: Wording, reading: _Reading) -> str:
@@ -289,8 +282,8 @@ def _judge_type(order: OrderRequest, wording: Wording, reading: _Reading) -> str
     market, limit = bool(reading.tokens & wording.market_words), bool(reading.tokens & words.LIMIT)
     priced = any(not numbers.is_zero(text) for text in reading.prices)
     if order.type == "market":
-        return "" if (market or wording.market_unsaid) and not limit else "it doesn't say that it is a market order"
-    if market or not (limit or (wording.limit_unsaid and priced)):
+        return "" if market and not limit else "it doesn't say that it is a market order"
+    if market or not (limit or priced):
         return "it doesn't say that it is a limit order"
     return ""
 

@@ -14,6 +14,8 @@ from msgspec import Struct
 
 _SAFE_SEGMENT = re.compile(r"[A-Za-z0-9_.:@~$=,+-]*", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}", re.ASCII)
+_SPEAKING = frozenset({"orderconfiguration"})
+"""Objects whose members' names say something: ``"market_market_ioc": {...}``."""
 _PAYLOAD_HEADERS = ("x-gemini-payload", "x-bitpayload")
 
 
@@ -113,8 +115,7 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _walk(key: str, value: Any) -> Iterator[Leaf]:
     if isinstance(value, dict):
         for name, inner in value.items():
-            if isinstance(inner, dict):
-                # The name of a nested object says something, too: "market_market_ioc": {...}
+            if isinstance(inner, dict) and plain_key(key) in _SPEAKING:
                 yield Leaf(plain_key(key) + ".", name)
             yield from _walk(name, inner)
     elif isinstance(value, list):

@@ -12,26 +12,26 @@ SYMBOL: Final = frozenset(
     """symbol market pair instid productid productcode instrumentname instrumentcode currencypair coinpair book
     assetpairname marketid marketsymbol pairsymbol pairid ordercurrency paymentcurrency basecurrency quotecurrency
     primarycurrencycode secondarycurrencycode coin cointype currency targetcurrency instrumentid uppercaseid
-    asset base quote tradingpair""".split()
+    asset base quote tradingpair currency1 currency2""".split()
 )
 WORDS: Final = frozenset(
     """side type ordertype ordermethod ordtype action direction childordertype tapimethod condition timeinforce force
     tif oflags flags isbid postonly ordermethodtype orderconfiguration. execinst executioninstructions makeronly
-    timeinforcevalue postonlyflag method which ordertypeid limittype ordersubtype validity op""".split()
+    timeinforcevalue postonlyflag method which ordertypeid limittype ordersubtype validity op orderside immediateorcancel ioc options""".split()
 )
-PRICE: Final = frozenset("price px rate limitprice pricestr unitprice".split())
+PRICE: Final = frozenset("price px rate limitprice pricestr unitprice orderprice".split())
 AMOUNT: Final = frozenset(
-    "amount quantity qty size sz volume basesize orderqty major units baseamount basevolume origqty".split()
+    "amount quantity qty size sz volume basesize orderqty major units baseamount basevolume ordersize".split()
 )
 COST: Final = frozenset(
     """quotesize quoteorderqty quoteamount quotequantity cost total notional funds value marketbuyamount
-    countervolume minor quotevolume volumequote ordervalue amountquote totalamount""".split()
+    countervolume minor quotevolume volumequote ordervalue amountquote totalamount quoteordersize quoteqty quoteorderamount""".split()
 )
 STOP: Final = frozenset("stopprice triggerprice stoppx stop triggerpx".split())
 FREE: Final = frozenset(
     """nonce tapinonce timestamp signature sig recvwindow accesskeyid signaturemethod signatureversion signaturenonce
     apikey publickey key apiid sign reqtime tonce time ts requestid apiexpires accesstoken clientts deviceid
-    noncewindow neworderresptype ordresptype uid userid""".split()
+    noncewindow user signer neworderresptype ordresptype uid userid""".split()
 )
 """Who asks and when: says nothing about the order."""
 ORDER_ID: Final = frozenset(
@@ -71,6 +71,9 @@ CONSTANTS: Final = frozenset(
         ("method", "trade"),
         ("marginmode", "cash"),
         ("leverage", "1"),
+        ("rejectpostonly", "true"),
+        ("qtytype", "bybase"),
+        ("newctptype", "0"),
     }
 )
 """(key, value) pairs that say "a plain spot order of this account" in some exchange's words."""
@@ -78,10 +81,10 @@ QUOTE_UNIT: Final = frozenset({("tgtccy", "quote_ccy"), ("marketunit", "quotecoi
 """Pairs by which the amount of a market order is one of the quote asset."""
 
 BUY: Final = frozenset({"buy", "bid", "b"})
-SELL: Final = frozenset({"sell", "ask", "s"})
+SELL: Final = frozenset({"sell", "ask", "offer", "s"})
 MARKET: Final = frozenset({"market"})
 LIMIT: Final = frozenset({"limit"})
-POST_ONLY: Final = frozenset({"maker", "post", "postonly", "gtx", "po", "poc", "makeronly", "bookonly"})
+POST_ONLY: Final = frozenset({"maker", "post", "postonly", "gtx", "po", "poc", "makeronly", "makerorcancel"})
 TIMES: Final = {
     "GTC": frozenset({"gtc", "goodtillcancelled", "goodtillcancel", "goodtilcanceled", "goodtillcanceled", "normal"}),
     "IOC": frozenset({"ioc", "immediateorcancel", "immediate"}),

@@ -1,0 +1,108 @@
+"""What a failed call proves. The class of a ccxt exception alone proves nothing: the answer behind it does.
+
+Refused and RateLimited are raised only where an exchange's own JSON answer says so. Before a request has left, every
+failure is a refusal of ours. Everything else is passed on as it is, which the orders room reads as "unknown".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from exgate_core.errors import ExGateError, NotFound, NotSent, RateLimited, Refused
+from exgate_core.outcomes import DUPLICATE
+
+from .intents import Intent
+
+__all__ = ["is_missing", "proven"]
+
+_DEFINITE: Final = frozenset(
+    """AuthenticationError PermissionDenied AccountNotEnabled AccountSuspended BadSymbol BadRequest ArgumentsRequired
+    OperationRejected NoChange MarketClosed ManualInteractionNeeded RestrictedLocation InsufficientFunds InvalidOrder
+    OrderImmediatelyFillable OrderNotFillable DuplicateOrderId ContractUnavailable InvalidNonce NotSupported
+    OnMaintenance""".split()
+)
+"""ccxt's classes that its tables of codes give to refusals only."""
+_LIMITS: Final = frozenset({"DDoSProtection", "RateLimitExceeded"})
+_MISSING: Final = frozenset({"OrderNotFound"})
+_LIMITS_PROVE: Final = frozenset(
+    """binance binanceus okx okxus myokx kraken coinbase coinbaseexchange bybit bybiteu bybitid gate gateeu kucoin bitget
+    mexc""".split()
+)
+"""Exchanges whose documents say that a request answered by 429 or 418 was not processed."""
+_DOUBLE: Final = re.compile(
+    r"duplicat|already (exist|used|been used)|order ?id (is )?(repeated|exist)|51016|client.?o?id.*(exist|repeat)",
+    re.IGNORECASE,
+)
+_UNDECIDED: Final = re.compile(
+    r"unknown|timed? ?out|time-?out|internal|try again|busy|unavailable|disconnected|unexpected|server error",
+    re.IGNORECASE,
+)
+"""Words with which exchanges tell that they don't know themselves."""
+_LONGEST = 200
+
+
+def proven(error: Exception, intent: Intent, exchange_id: str) -> Exception:
+    """The error to raise instead: one of the four that prove something, or the same one."""
+    if isinstance(error, ExGateError):
+        return error
+    if not intent.sends:
+        return Refused(f"it can't be sent as it is: {_text(error)}", reason="NOT_SENDABLE")
+    if _never_left(error):
+        return NotSent(f"no connection to {exchange_id}: {_text(error)}")
+    if not intent.status:
+        return error
+    kind, said = type(error).__name__, _said(intent.body)
+    if kind in _LIMITS or intent.status in (418, 429):
+        return _limit(error, intent, exchange_id, said)
+    if not said or intent.status >= 500 or intent.status == 408:
+        return error
+    if intent.operation == "place":
+        return _of_place(error, kind, said)
+    if kind in _MISSING:
+        return NotFound(said)
+    return Refused(said) if kind in _DEFINITE else error
+
+
+def is_missing(error: Exception, intent: Intent) -> bool:
+    """Whether an exchange's own answer says that there is no such order."""
+    return type(error).__name__ in _MISSING and 0 < intent.status < 500 and bool(_said(intent.body))
+
+
+def _of_place(error: Exception, kind: str, said: str) -> Exception:
+    if kind == "DuplicateOrderId" or (kind in _DEFINITE and _DOUBLE.search(said)):
+        return Refused(said, reason=DUPLICATE)
+    if kind in _DEFINITE and not _UNDECIDED.search(said):
+        return Refused(said)
+    return error
+
+
+def _limit(error: Exception, intent: Intent, exchange_id: str, said: str) -> Exception:
+    if exchange_id not in _LIMITS_PROVE or intent.status >= 500:
+        return error
+    wait = next((value for name, value in intent.headers.items() if name.lower() == "retry-after"), "")
+    seconds = float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else None
+    return RateLimited(said or f"HTTP {intent.status}", retry_after=seconds)
+
+
+def _never_left(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, NotSent) or type(cause).__name__ in ("ClientConnectorError", "ClientConnectorDNSError"):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _said(body: str) -> str:
+    """What an answer in JSON says; empty where it is none."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return ""
+    return " ".join(body.split())[:_LONGEST] if isinstance(found, dict | list) and found else ""
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST] or type(error).__name__

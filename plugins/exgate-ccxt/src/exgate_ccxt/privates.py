@@ -1,0 +1,128 @@
+"""What ccxt makes of private answers -> the gateway's values, each number as its exchange wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, cast
+
+from exgate_core.models import Balance, Order, OrderStatus, Side
+from exgate_core.numbers import plain, subtract
+
+from .arguments import client_id_in
+from .exact import text
+from .sent import plain_key
+
+__all__ = ["balances_of", "order_of"]
+
+_STATUSES: Final[Mapping[str, OrderStatus]] = {
+    "open": "open",
+    "closed": "filled",
+    "canceled": "canceled",
+    "canceling": "open",
+    "expired": "expired",
+    "rejected": "rejected",
+}
+_PRICES: Final = ("price", "limitprice", "px", "rate")
+_AMOUNTS: Final = ("amount", "origqty", "vol", "sz", "size", "quantity", "qty", "volume", "orderqty", "basesize")
+_TYPE_KEYS: Final = ("ordertype", "type", "ordtype")
+_NOT_BALANCES: Final = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
+_OKX: Final = frozenset({"okx", "okxus", "myokx"})
+
+
+def balances_of(exchange_id: str, answer: Mapping[str, Any], code_of: Any) -> list[Balance]:
+    """Every row; ``code_of(native)`` gives the unified code of an asset."""
+    if exchange_id in _OKX:
+        # ccxt's ``free`` is the margin equity; what can be spent is availBal.
+        rows = (row for account in answer["info"]["data"] for row in account.get("details", ()))
+        return [Balance(asset=code_of(row["ccy"]), available=row["availBal"], frozen=row["frozenBal"]) for row in rows]
+    return [
+        _balance(asset, row)
+        for asset, row in answer.items()
+        if asset not in _NOT_BALANCES and isinstance(row, dict)
+    ]
+
+
+def _balance(asset: str, row: Mapping[str, Any]) -> Balance:
+    free, used, total = (text(row.get(name)) for name in ("free", "used", "total"))
+    if not free and total and used:
+        free = subtract(total, used)
+    if not used and total and free:
+        used = subtract(total, free)
+    return Balance(asset=asset, available=free or total, frozen=used)
+
+
+def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
+    """One order. Raises ValueError for what is none."""
+    info = answer.get("info") or {}
+    leaves = list(_leaves(info))
+    kind = str(answer.get("type") or "").lower() or _native_type(leaves)
+    price, amount = _number(answer.get("price")), _number(answer.get("amount"))
+    filled = _number(answer.get("filled"))
+    if kind not in ("limit", "market") and not _more(price):
+        price = _number(answer.get("triggerPrice") or answer.get("stopPrice"))
+    order_id, side = str(answer.get("id") or ""), str(answer.get("side") or "").lower()
+    if not order_id or side not in ("buy", "sell"):
+        raise ValueError(f"{exchange_id} shows an order without an id or a side")
+    return Order(
+        order_id=order_id,
+        symbol=str(answer.get("symbol") or ""),
+        side=cast(Side, side),
+        type=kind.replace("_", "-") or "limit",
+        price="0" if kind == "market" or not _more(price) else _written(price, leaves, _PRICES),
+        amount=_written(amount, leaves, _AMOUNTS) if _more(amount) else "0",
+        status=_status(answer.get("status"), filled),
+        filled=_written(filled, leaves, ()) if filled else "",
+        remaining=_number(answer.get("remaining")),
+        client_order_id=client_id_in(exchange_id, str(answer.get("clientOrderId") or "")),
+        time=int(answer.get("timestamp") or 0),
+        post_only=answer.get("postOnly") is True,
+        native_symbol=_native_symbol(leaves),
+    )
+
+
+def _status(said: object, filled: str) -> OrderStatus:
+    status = _STATUSES.get(str(said), "open")
+    return "partially_filled" if status == "open" and _more(filled) else status
+
+
+def _number(value: object) -> str:
+    return text(value) if value is not None else ""
+
+
+def _more(number: str) -> bool:
+    return bool(number.strip("0."))
+
+
+def _written(number: str, leaves: list[tuple[str, str]], keys: tuple[str, ...]) -> str:
+    """The number as it stands in the answer: ccxt's arithmetic drops trailing zeros."""
+    equal = [(key, found) for key, found in leaves if _same(found, number)]
+    best = next((found for key, found in equal if key in keys), "")
+    return plain(best or (equal[0][1] if equal else number))
+
+
+def _same(found: str, number: str) -> bool:
+    try:
+        return bool(found) and found[0].isdigit() and Decimal(found) == Decimal(number)
+    except InvalidOperation:
+        return False
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(inner, str(name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, key)
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        yield plain_key(key), str(value)
+
+
+def _native_type(leaves: list[tuple[str, str]]) -> str:
+    return next((value.lower() for key, value in leaves if key in _TYPE_KEYS and value.isascii()), "")
+
+
+def _native_symbol(leaves: list[tuple[str, str]]) -> str:
+    return next((value for key, value in leaves if key in ("symbol", "instid", "pair", "productid", "market")), "")
+

@@ -1,0 +1,74 @@
+"""How a lost order is found again, per exchange: which search sees which orders, and by which field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+__all__ = ["Page", "Recipe", "page_of", "recipe_of"]
+
+Search = Literal["query", "open", "closed", "orders"]
+
+
+class Recipe(Struct, frozen=True, kw_only=True):
+    """The searches by a client order id, all of which must miss before an order counts as not there."""
+
+    searches: tuple[Search, ...] = ("open",)
+    key: str = "clientOrderId"
+    """The parameter of ``fetch_order`` that names an order by its client id; empty: the id itself is the client's."""
+    listed_by: str = ""
+    """The parameter by which a list is cut to one client id; empty = the list is searched here."""
+    params: Mapping[str, Any] = {}
+
+
+class Page(Struct, frozen=True):
+    """How an exchange's list of open orders goes on."""
+
+    kind: Literal["id", "number", "cursor"]
+    param: str
+    size: int
+    cursor: str = ""
+    """Where in the answer the cursor stands."""
+
+
+_QUERY: Final = Recipe(searches=("query", "open"))
+_OWN_IDS: Final = Recipe(searches=("query", "open"), key="")
+
+_RECIPES: Final[Mapping[str, Recipe]] = {
+    **dict.fromkeys(("binance", "binanceus", "mexc"), Recipe(searches=("query", "open"), key="origClientOrderId")),
+    **dict.fromkeys(("okx", "okxus", "myokx"), Recipe(searches=("query", "open"), key="clOrdId")),
+    **dict.fromkeys(("bitget", "kucoin", "htx", "bitstamp", "coinbaseexchange"), _QUERY),
+    **dict.fromkeys(("gate", "gateeu", "bequant", "fmfwio", "hitbtc"), _OWN_IDS),
+    # ccxt places by cl_ord_id and asks by userref: the lists are cut by the right field instead.
+    "kraken": Recipe(searches=("open", "closed"), listed_by="clientOrderId"),
+    **dict.fromkeys(
+        ("bybit", "bybiteu", "bybitid"), Recipe(searches=("open", "closed"), listed_by="orderLinkId")
+    ),
+    "coinbase": Recipe(searches=("orders",)),
+}
+_LISTS: Final = Recipe()
+
+_PAGES: Final[Mapping[str, Page]] = {
+    **dict.fromkeys(("okx", "okxus", "myokx"), Page("id", "after", 100)),
+    "bitget": Page("id", "idLessThan", 100),
+    **dict.fromkeys(("gate", "gateeu"), Page("number", "page", 100)),
+    "kucoin": Page("number", "currentPage", 50),
+    **dict.fromkeys(("bybit", "bybiteu", "bybitid"), Page("cursor", "cursor", 50, "nextPageCursor")),
+    "htx": Page("id", "from", 500),
+    "coinbase": Page("cursor", "cursor", 100, "cursor"),
+}
+
+FULL: Final = frozenset(_RECIPES) - {"coinbase"}
+"""Exchanges whose searches see open, closed and filled orders by their client id."""
+
+
+def recipe_of(exchange_id: str) -> Recipe:
+    """How to search an exchange for a client id."""
+    return _RECIPES.get(exchange_id, _LISTS)
+
+
+def page_of(exchange_id: str) -> Page | None:
+    """How an exchange's open orders are paged; None = one answer holds them all."""
+    return _PAGES.get(exchange_id)
