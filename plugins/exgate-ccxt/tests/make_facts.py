@@ -218,7 +218,7 @@ async def measure(exchange_id: str) -> tuple[Fact, dict[str, str]]:
         ioc=not why["IOC"],
         fok=not why["FOK"],
         client_ids=client,
-        echoed=mentions(exchange_id, r"'clientOrderId': (self\.safe|client)", r"parse_\w*order\w*"),
+        echoed=mentions(exchange_id, r"'clientOrderId': (?!None)\w", r"parse_\w*order\w*"),
         cancel=not why["cancel"],
         open_orders=bool(has.get("fetchOpenOrders")),
         balances=bool(has.get("fetchBalance")),

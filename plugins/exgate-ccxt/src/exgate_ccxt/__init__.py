@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exgate_core.hookspecs import Register, hookimpl
 
-from .account import CcxtAccount, account_capabilities
+from .account import CcxtAccount, account_capabilities, account_class
 from .exchange import CcxtExchange
 from .settings import CcxtSettings
 from .table import exchange_capabilities, rows
@@ -21,7 +21,7 @@ def register_exchanges(register: Register) -> None:
         register(
             row.id,
             exchange=CcxtExchange,
-            account=CcxtAccount,
+            account=account_class(row.id),
             settings=CcxtSettings,
             exchange_capabilities=exchange_capabilities(row.id),
             account_capabilities=account_capabilities(row.id),

@@ -54,7 +54,7 @@ _LONG: Final = ClientIds(pattern=r"[A-Za-z0-9_-]{1,36}", max_length=36)
 _BINANCE: Final = ClientIds(pattern=r"[.A-Za-z0-9:/_-]{1,36}", max_length=36)
 _NUMBER: Final = ClientIds(pattern=r"[0-9]{1,18}", max_length=18, digits_only=True)
 _HEX: Final = ClientIds(pattern=r"[0-9a-f]{32}", max_length=32)
-_GATE: Final = ClientIds(pattern=r"t-[0-9A-Za-z_.-]{1,28}", max_length=30, prefix="t-")
+_GATE: Final = ClientIds(pattern=r"t-[0-9A-Za-z_.-]{1,26}", max_length=28, prefix="t-")
 
 CLIENT_IDS: Final[Mapping[str, ClientIds]] = {
     "backpack": ClientIds(pattern=r"[0-9]{1,9}", max_length=9, digits_only=True),
