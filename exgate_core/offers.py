@@ -41,6 +41,7 @@ class Registrar:
         self._distribution, self._version, self._module = distribution, version, module
         self.offers: list[Offer] = []
         """What was registered so far."""
+        self._hooks: dict[tuple[int, type], Mapping[str, Mapping[str, Any]]] = {}
 
     def __call__(
         self,
@@ -58,7 +59,7 @@ class Registrar:
             raise PluginError(f"register: {name} is registered twice")
         if exchange is None and account is None:
             raise PluginError(f"register: {name} has neither an exchange nor an account")
-        hooks = {**_class_hooks(exchange, ExchangeHooks), **_class_hooks(account, AccountHooks)}
+        hooks = {**self._hooks_of(exchange, ExchangeHooks), **self._hooks_of(account, AccountHooks)}
         self.offers.append(
             Offer(
                 name=name,
@@ -74,6 +75,12 @@ class Registrar:
                 trylast=all(options["trylast"] for options in hooks.values()),
             )
         )
+
+    def _hooks_of(self, owner: object, spec: type) -> Mapping[str, Mapping[str, Any]]:
+        """One class may serve a hundred exchanges: it is checked once."""
+        if (id(owner), spec) not in self._hooks:
+            self._hooks[id(owner), spec] = _class_hooks(owner, spec)
+        return self._hooks[id(owner), spec]
 
 
 def _class_hooks(owner: object, spec: type) -> Mapping[str, Mapping[str, Any]]:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio.to_thread
 
-from exgate_core.fetch import Response
-
 from .wire import Outgoing, Wire
+
+if TYPE_CHECKING:
+    from exgate_core.fetch import Response
 
 T = TypeVar("T")
 

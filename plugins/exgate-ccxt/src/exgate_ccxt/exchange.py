@@ -13,17 +13,17 @@ import anyio
 
 from exgate_core.client import Context
 from exgate_core.errors import ExGateError, InvalidArgument, Unimplemented
-from exgate_core.fetch import bad_answer
 from exgate_core.hookspecs import EmitDepth, EmitTrades, hookimpl
 from exgate_core.models import Depth, Market, Trade
 
 from . import streams
+from .limits import BOOK_TIMES, trades_max
 from .loading import close_client, fetch_listing, known_listing, open_client, use_listing
 from .markets import Listing
 from .parse import depth_of, trades_of
 from .reading import ask
 from .table import depth_argument, row
-from .truth import Note
+from .truth import Note, bad_answer
 
 __all__ = ["CcxtExchange"]
 
@@ -82,6 +82,8 @@ class CcxtExchange:
         book, note = await ask(
             self.client, self.context.name, lambda: self.client.fetch_order_book(market.symbol, size)
         )
+        if self._row.id in BOOK_TIMES and isinstance(note.answer, dict):
+            book["timestamp"] = self.client.parse8601(note.answer.get(BOOK_TIMES[self._row.id]))
         depth: Depth = self._read(note, lambda: depth_of(book))
         if not depth.bids and not depth.asks and note.empty_lists_read < 2:
             raise bad_answer(note.url, "there is no book in it")
@@ -92,7 +94,8 @@ class CcxtExchange:
         """The newest trades; with ``since_id`` those of the newest page that came after it."""
         if not self._row.fetch_trades:
             raise Unimplemented(f"{self.context.name} has no trades to ask for")
-        size = self._row.trades_max if since_id is not None else min(limit, self._row.trades_max)
+        most = trades_max(self._row.id)
+        size = most if since_id is not None else min(limit, most)
         found, note = await ask(
             self.client, self.context.name, lambda: self.client.fetch_trades(market.symbol, None, size)
         )

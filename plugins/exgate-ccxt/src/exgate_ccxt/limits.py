@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["CONTIGUOUS", "DEPTH_MAX", "DEPTH_SIZES", "ORDERED", "trade_ids"]
+__all__ = ["BOOK_TIMES", "CONTIGUOUS", "DEPTH_SIZES", "ORDERED", "depth_max", "trade_ids", "trades_max"]
 
 _BINANCE = (5, 10, 20, 50, 100, 500, 1000, 5000)
 
@@ -17,7 +17,6 @@ DEPTH_SIZES: Mapping[str, tuple[int, ...]] = {
     "deribit": (1, 5, 10, 20, 50, 100, 1000),
     "htx": (5, 10, 20, 150),
     "kucoin": (20, 100),
-    "kucoineu": (20, 100),
     "tokocrypto": _BINANCE,
 }
 """The only sizes that the exchange takes, or that ccxt lets through, rising."""
@@ -33,6 +32,26 @@ DEPTH_MAX: Mapping[str, int] = {
 }
 """The most levels a side that may be asked for; absent = nothing is known, 1000 are."""
 
+WHOLE = frozenset(
+    {
+        *("alpaca", "bit2c", "bitbank", "bitflyer", "bitso", "bitstamp", "bitteam", "bittrade", "btcbox", "btcmarkets"),
+        *("btcturk", "bullish", "cex", "coinbaseexchange", "coincheck", "coinmate", "coinspot", "cryptomus"),
+        *("hollaex", "hyperliquid", "independentreserve", "indodax", "luno", "mercado", "pacifica", "paymium", "zaif"),
+    }
+)
+"""Exchanges that are told no size: they send what they have."""
+
+BOOK_TIMES: Mapping[str, str] = {"coinbaseexchange": "time"}
+"""Where an exchange's answer has the time of the book, in ISO 8601, which ccxt leaves out."""
+
+TRADES_MAX: Mapping[str, int] = {
+    **{"bingx": 500, "bitget": 500, "bithumb": 100, "btcturk": 50, "btse": 500, "bullish": 100},
+    **{"bybit": 60, "bybiteu": 60, "bybitid": 60, "coincheck": 25, "coinone": 200, "cryptocom": 150, "deepcoin": 500},
+    **{"digifinex": 500, "foxbit": 200, "gemini": 500, "hashkey": 100, "latoken": 100, "lbank": 600, "lighter": 100},
+    **{"myokx": 500, "nado": 500, "ndax": 500, "okx": 500, "okxus": 500, "revolutx": 100, "toobit": 60, "upbit": 500},
+}
+"""The most trades that may be asked for; absent = 1000, or ccxt cuts or sends no number."""
+
 CONTIGUOUS = frozenset({"binance", "binanceus", "coinbase", "coinbaseexchange"})
 """Trade ids are integers without holes, by market."""
 
@@ -45,3 +64,16 @@ def trade_ids(exchange_id: str) -> Literal["contiguous", "ordered", "opaque"]:
     if exchange_id in CONTIGUOUS:
         return "contiguous"
     return "ordered" if exchange_id in ORDERED else "opaque"
+
+
+def depth_max(exchange_id: str) -> int:
+    """The most levels a side that an exchange gives."""
+    sizes = DEPTH_SIZES.get(exchange_id)
+    if sizes:
+        return sizes[-1]
+    return 5000 if exchange_id in WHOLE else DEPTH_MAX.get(exchange_id, 1000)
+
+
+def trades_max(exchange_id: str) -> int:
+    """The most trades that one question may ask for."""
+    return TRADES_MAX.get(exchange_id, 1000)

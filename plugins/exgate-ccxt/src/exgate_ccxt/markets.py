@@ -20,7 +20,9 @@ class MarketTable:
 
     def __init__(self, markets: Mapping[str, Mapping[str, Any]], precision_mode: int) -> None:
         self.ccxt: dict[str, Mapping[str, Any]] = {
-            symbol: market for symbol, market in markets.items() if market.get("spot") and ":" not in symbol and market.get("base") and market.get("quote")
+            symbol: market
+            for symbol, market in markets.items()
+            if market.get("spot") and ":" not in symbol and market.get("base") and market.get("quote")
         }
         """Unified symbol -> ccxt's market."""
         self.values: tuple[Market, ...] = tuple(_value(market, precision_mode) for market in self.ccxt.values())

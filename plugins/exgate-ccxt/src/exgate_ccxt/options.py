@@ -19,8 +19,18 @@ FORCED: Mapping[str, Any] = {
 _SPOT: Mapping[str, Any] = {"fetchMarkets": {"types": ["spot"]}, "defaultType": "spot"}
 
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "binance": {**_SPOT, "fetchMargins": False, "fetchTradesMethod": "publicGetTrades", "watchTrades": {"name": "trade"}},
-    "binanceus": {**_SPOT, "fetchMargins": False, "fetchTradesMethod": "publicGetTrades", "watchTrades": {"name": "trade"}},
+    "binance": {
+        **_SPOT,
+        "fetchMargins": False,
+        "fetchTradesMethod": "publicGetTrades",
+        "watchTrades": {"name": "trade"},
+    },
+    "binanceus": {
+        **_SPOT,
+        "fetchMargins": False,
+        "fetchTradesMethod": "publicGetTrades",
+        "watchTrades": {"name": "trade"},
+    },
     "okx": _SPOT,
     "bybit": {**_SPOT, "enableUnifiedAccount": True, "enableUnifiedMargin": False, "unifiedMarginStatus": 5},
     "gate": {**_SPOT, "unifiedAccount": False},

@@ -9,10 +9,13 @@ from exgate_core.models import Depth, Level, Side, Trade
 
 from .exact import text
 
-__all__ = ["depth_of", "trade_of", "trades_of"]
+__all__ = ["depth_of", "raw_amount", "trade_of", "trades_of"]
 
 _MAKERS_SIDE = frozenset({"coinbase"})
 """Exchanges whose trades carry the side of the maker, which ccxt hands on as if it were the taker's."""
+
+_COMPUTED: Mapping[str, str] = {"bitso": "amount", "btcturk": "amount", "gate": "amount", "gateeu": "amount"}
+"""Where ccxt takes the absolute value of the amount: the field that holds it."""
 
 _SIDES: Mapping[object, Side] = {"buy": "buy", "sell": "sell"}
 _OTHER: Mapping[Side, Side] = {"buy": "sell", "sell": "buy"}
@@ -35,7 +38,8 @@ def trades_of(trades: Iterable[Mapping[str, Any]], exchange_id: str) -> list[Tra
 
 def trade_of(trade: Mapping[str, Any], exchange_id: str = "") -> Trade:
     """One unified trade. Raises ValueError where price, amount or time is missing."""
-    price, amount, time = text(trade["price"]), text(trade["amount"]), _integer(trade["timestamp"])
+    price, time = text(trade["price"]), _integer(trade["timestamp"])
+    amount = text(raw_amount(trade, exchange_id) or trade["amount"])
     if not price or not amount or not time:
         raise ValueError("a trade without price, amount or time")
     side = _SIDES.get(trade.get("side"))
@@ -49,6 +53,13 @@ def trade_of(trade: Mapping[str, Any], exchange_id: str = "") -> Trade:
         taker_side=side,
         quote_qty=_quote(trade.get("info")),
     )
+
+
+def raw_amount(trade: Mapping[str, Any], exchange_id: str) -> str:
+    """The amount as the exchange wrote it, without its sign, where ccxt computes with it and so loses its zeros."""
+    key, info = _COMPUTED.get(exchange_id), trade.get("info")
+    found = info.get(key) if key is not None and isinstance(info, Mapping) else None
+    return str(found).removeprefix("-") if isinstance(found, str | int) else ""
 
 
 def _age(trade: Trade) -> tuple[int, int, int, str]:

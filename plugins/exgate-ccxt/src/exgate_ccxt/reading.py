@@ -15,9 +15,8 @@ from exgate_core.errors import (
     Unavailable,
     Unimplemented,
 )
-from exgate_core.fetch import bad_answer, seconds_of
 
-from .truth import Note, noting
+from .truth import Note, bad_answer, noting
 
 __all__ = ["ask"]
 
@@ -59,6 +58,8 @@ def _meaning(client: Any, name: str, note: Note, error: Exception) -> ExGateErro
 
 
 def _limited(client: Any, name: str) -> RateLimited:
+    from exgate_core.fetch import seconds_of
+
     headers = {key.lower(): value for key, value in (client.last_response_headers or {}).items()}
     context = client.exgate.context
     wait = seconds_of(headers.get("retry-after", ""), context.clock.time()) or _PAUSE

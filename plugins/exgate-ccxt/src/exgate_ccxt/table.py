@@ -10,14 +10,12 @@ from msgspec import Struct
 
 from exgate_core.models import ExchangeCapabilities
 
-from .limits import DEPTH_MAX, DEPTH_SIZES, trade_ids
+from .limits import DEPTH_SIZES, depth_max, trade_ids, trades_max
 
 __all__ = ["Row", "depth_argument", "exchange_capabilities", "row", "rows"]
 
 WEIGHT_LIMIT, WEIGHT_WINDOW = 10_000, 10.0
 """An exchange's budget in ms of its time: ccxt states for each request how long it keeps the exchange busy."""
-
-_DEPTH = 1000
 
 
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,8 +31,6 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     watch_trades: bool = False
     un_watch: bool = False
     """Streams can be ended one by one."""
-    trades_max: int = 1000
-    """The most trades that may be asked for."""
     has: tuple[str, ...] = ()
     """Which private calls exist, by ccxt's names."""
     credentials: tuple[str, ...] = ()
@@ -47,8 +43,6 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The canary trade came back to the last digit when the table was made."""
     trades_are_top: bool = False
     """The answer to a question for trades is the list itself."""
-    taker_side: bool = True
-    """Its trades say who took."""
 
 
 @cache
@@ -73,21 +67,19 @@ def depth_argument(exchange_id: str, limit: int) -> int:
     sizes = DEPTH_SIZES.get(exchange_id)
     if sizes:
         return next((size for size in sizes if size >= limit), sizes[-1])
-    return min(limit, DEPTH_MAX.get(exchange_id, _DEPTH))
+    return min(limit, depth_max(exchange_id))
 
 
 def exchange_capabilities(exchange_id: str) -> ExchangeCapabilities:
     """What the public side of an exchange can do."""
-    known, ids = row(exchange_id), trade_ids(exchange_id)
-    sizes = DEPTH_SIZES.get(exchange_id, ())
+    known, ids, page = row(exchange_id), trade_ids(exchange_id), trades_max(exchange_id)
     return ExchangeCapabilities(
         trade_ids=ids,
-        trades_reach=0 if ids == "opaque" else known.trades_max,
-        trades_max=known.trades_max,
-        depth_sizes=sizes,
-        depth_max=sizes[-1] if sizes else DEPTH_MAX.get(exchange_id, _DEPTH),
-        exact=known.exact_depth and known.exact_trades,
-        taker_side=known.taker_side,
+        trades_reach=0 if ids == "opaque" else page,
+        trades_max=page,
+        depth_sizes=DEPTH_SIZES.get(exchange_id, ()),
+        depth_max=depth_max(exchange_id),
+        exact=(known.exact_depth or not known.fetch_order_book) and (known.exact_trades or not known.fetch_trades),
         weight_limit=WEIGHT_LIMIT,
         weight_window=WEIGHT_WINDOW,
     )

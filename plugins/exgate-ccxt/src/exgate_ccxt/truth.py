@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from exgate_core.fetch import Response, bad_answer
+from exgate_core.errors import Unavailable
 
-__all__ = ["NOTE", "Note", "checked", "noting"]
+if TYPE_CHECKING:
+    from exgate_core.fetch import Response
+
+__all__ = ["NOTE", "Note", "bad_answer", "checked", "noting"]
 
 _SMALL = 4096
 
@@ -27,12 +31,22 @@ def checked(answer: Response, raw: str, parsed: Any, method: str) -> Any:
     raise bad_answer(answer.url, "it is no JSON object or array" if raw else "it is empty")
 
 
+def bad_answer(url: str, why: str) -> Unavailable:
+    """What a 200 is that can't be what was asked for."""
+    parts = urlsplit(url)
+    return Unavailable(
+        f"{parts.netloc}{parts.path} gave an answer that can't be read ({why[:120]})", reason="BAD_ANSWER"
+    )
+
+
 class Note:
     """What a question read of its answers; ccxt reads an answer of another shape as "nothing there"."""
 
     def __init__(self) -> None:
         self.url = ""
         """The last URL that was asked."""
+        self.answer: Any = None
+        """The last answer, decoded."""
         self.empty_lists_read = 0
         """How many lists that are empty in the answer were looked up by name."""
         self.top = False
@@ -40,7 +54,7 @@ class Note:
 
     def watch(self, answer: Response, parsed: Any) -> Any:
         """The same answer, watched if it is so small that it may hold nothing."""
-        self.url = answer.url
+        self.url, self.answer = answer.url, parsed
         if len(answer.body) > _SMALL:
             return parsed
         self.top = parsed == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from math import ceil
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -12,7 +13,9 @@ from msgspec import Struct
 from exgate_core.budget import Lane
 from exgate_core.client import Context
 from exgate_core.errors import RateLimited
-from exgate_core.fetch import Http, Response
+
+if TYPE_CHECKING:
+    from exgate_core.fetch import Http, Response
 
 __all__ = ["DEADLINE", "LANE", "Outgoing", "Wire"]
 

@@ -1,0 +1,85 @@
+"""The generated table says what the installed ccxt says, and listing exchanges imports no ccxt."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from exgate_ccxt.limits import BOOK_TIMES, CONTIGUOUS, DEPTH_MAX, DEPTH_SIZES, ORDERED, TRADES_MAX, WHOLE
+from exgate_ccxt.table import depth_argument, exchange_capabilities, rows
+from exgate_core.plugins import load_catalogue
+from exgate_core.settings import Section
+
+pytest.importorskip("ccxt")
+
+
+def make_table() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_table", Path(__file__).with_name("make_table.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_is_what_ccxt_says() -> None:
+    module = make_table()
+    assert module.TABLE.read_bytes() == module.encoded(), "run tests/make_table.py"
+
+
+def test_the_canary_is_exact_on_nearly_all() -> None:
+    served = [row for row in rows() if row.fetch_order_book]
+    books = [row.id for row in served if row.exact_depth]
+    traded = [row for row in rows() if row.fetch_trades]
+    trades = [row.id for row in traded if row.exact_trades]
+    missing = sorted({row.id for row in rows()} - {row.id for row in rows() if exchange_capabilities(row.id).exact})
+    print(f"books exact on {len(books)} of {len(served)}, trades on {len(trades)} of {len(traded)}; not: {missing}")  # noqa: T201
+    assert len(books) >= 82 and len(trades) >= 74
+
+
+def test_every_name_in_the_hand_written_lists_exists() -> None:
+    known = {row.id for row in rows()}
+    for names in (DEPTH_SIZES, DEPTH_MAX, TRADES_MAX, WHOLE, BOOK_TIMES, CONTIGUOUS, ORDERED):
+        assert set(names) <= known
+
+
+def test_a_size_that_the_exchange_takes_is_asked_for() -> None:
+    assert depth_argument("kucoin", 21) == 100
+    assert depth_argument("kucoin", 5000) == 100
+    assert depth_argument("htx", 1) == 5
+    assert depth_argument("binance", 777) == 777
+    assert depth_argument("okx", 5000) == 400
+
+
+def test_hand_written_plugins_go_first_and_credentials_need_a_name() -> None:
+    catalogue = load_catalogue()
+    for name in ("binance", "binanceus"):
+        assert [offer.distribution for offer in catalogue.public(name)] == ["exgate-binance", "exgate-ccxt"]
+    assert [offer.distribution for offer in catalogue.public("kraken")] == ["exgate-ccxt"]
+    assert catalogue.private("main", Section(exchange="kraken")).distribution == "exgate-ccxt"
+
+
+LISTING = """
+import json, sys, time
+from exgate_core.plugins import load_catalogue
+began = time.perf_counter()
+catalogue = load_catalogue(["exgate-ccxt"])
+took = time.perf_counter() - began
+loaded = sorted(name for name in ("ccxt", "aiohttp", "requests", "orjson") if name in sys.modules)
+refused = [report.refused for report in catalogue.reports if report.refused]
+print(json.dumps({"names": len(catalogue.offers), "loaded": loaded, "refused": refused, "took": took}))
+"""
+
+
+def test_listing_exchanges_imports_no_ccxt() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTING], capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    print(found)  # noqa: T201
+    assert found["loaded"] == []
+    assert found["refused"] == []
+    assert found["names"] >= len(rows())
