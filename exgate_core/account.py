@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -18,7 +17,7 @@ from .waiting import is_cancelled
 
 
 class Account:
-    """An adapter that is already entered, and what ExGate knows of it; made by ``open_account``.
+    """An adapter that is already open, and what ExGate knows of it.
 
     Reads turn every failure into an ExGateError. ``place_order``, ``cancel_order`` and ``find_order`` pass the
     adapter's exceptions through: only the orders room may judge what they prove.
@@ -97,24 +96,3 @@ class Account:
             message = f"no installed plugin serves {operation} of {self.exchange.name}"
             raise Unimplemented(message, metadata={"operation": operation})
         return await self._hooks[operation][1](**arguments)
-
-
-@asynccontextmanager
-async def open_account(
-    name: str,
-    identity: str,
-    adapter: object,
-    exchange: PublicSide,
-    capabilities: AccountCapabilities,
-    *,
-    trading: bool,
-    settle: float | None,
-    deadline: float,
-) -> AsyncIterator[Account]:
-    """Enter the adapter and leave it again in the calling task."""
-    async with AsyncExitStack() as stack:
-        if isinstance(adapter, AbstractAsyncContextManager):
-            await stack.enter_async_context(adapter)
-        yield Account(
-            name, identity, adapter, exchange, capabilities, trading=trading, settle=settle, deadline=deadline
-        )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
 import anyio
 
 from .errors import DeadlineExceeded, ExGateError, Internal, Unavailable, Unimplemented
-from .hooking import Hook, compose
+from .hooking import Hook, compose, entered
 from .hookspecs import EmitDepth, EmitTrades, ExchangeHooks
 from .markets import MarketList
 from .models import Depth, ExchangeCapabilities, Market, Trade
@@ -171,6 +171,7 @@ def _merge(
         taker_side=trades.taker_side and stream.taker_side,
         depth_sizes=depth.depth_sizes,
         depth_max=depth.depth_max,
+        depth_windows=books.depth_windows,
         checksum=books.checksum,
         exact=all(side.exact for side in (depth, trades, books, stream)),
         cross_check=min(books.cross_check, stream.cross_check),
@@ -186,8 +187,7 @@ async def open_exchange(
     """Enter the adapters, fetch the market list, and leave them again, all in the calling task."""
     async with AsyncExitStack() as stack:
         for adapter, _ in adapters:
-            if isinstance(adapter, AbstractAsyncContextManager):
-                await stack.enter_async_context(adapter)
+            await stack.enter_async_context(entered(adapter))
         exchange = Exchange(name, adapters, deadline)
         await exchange.refresh_markets()
         yield exchange

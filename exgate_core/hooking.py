@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pluggy
 
 from .tracing import Hook, trace_method
 
-__all__ = ["Hook", "compose"]
+__all__ = ["Hook", "compose", "entered"]
 
 
 def compose(spec: type, adapters: Sequence[object]) -> Mapping[str, tuple[object, Hook]]:
@@ -31,6 +32,16 @@ def compose(spec: type, adapters: Sequence[object]) -> Mapping[str, tuple[object
             call = _caller(best.function, frozenset(best.argnames))
             chosen[name] = best.plugin, trace_method(best.plugin, name, call)
     return chosen
+
+
+@asynccontextmanager
+async def entered(adapter: object) -> AsyncIterator[None]:
+    """An adapter with something to open and close: open inside the block; any other: as it is."""
+    if isinstance(adapter, AbstractAsyncContextManager):
+        async with adapter:
+            yield
+    else:
+        yield
 
 
 def _hook_names(spec: type) -> list[str]:

@@ -14,13 +14,14 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
 
-from .account import Account, open_account
+from .account import Account
 from .budget import Budget
 from .client import Transport
 from .clock import Runtime
 from .errors import ExGateError
 from .exchange import Exchange, open_exchange
 from .feeds import Feeds
+from .hooking import entered
 from .lives import Life
 from .models import ExchangeCapabilities
 from .orders import Orders
@@ -157,7 +158,7 @@ class Openings:
                 log=logging.getLogger(f"exgate.{offer.distribution}"),
             )
             adapter = offer.account(context)
-            opening = open_account(
+            account = Account(
                 name,
                 identity,
                 adapter,
@@ -167,7 +168,7 @@ class Openings:
                 settle=section.settle,
                 deadline=deadline,
             )
-            async with opening as account, anyio.create_task_group() as tasks:
+            async with entered(adapter), anyio.create_task_group() as tasks:
                 await tasks.start(self._reconcile, account)
                 yield account
                 tasks.cancel_scope.cancel()
