@@ -1,4 +1,4 @@
-"""Write ``table.json`` anew from the installed ccxt: ``python3 dev.py python plugins/exgate-ccxt/tests/make_table.py``."""
+"""Write ``table.json`` anew from the installed ccxt: ``python3 dev.py python`` with this file."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from exgate_ccxt.wire import Wire
+
 from exgate_core.settings import Section
 from tests.support.serving import Served, serving, settings_for
 

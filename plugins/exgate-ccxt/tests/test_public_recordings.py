@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from exgate_ccxt.table import exchange_capabilities
 from exgate_ccxt.wire import Wire
+
 from exgate_core.settings import Section
 from tests.support.serving import Served, serving, settings_for
 

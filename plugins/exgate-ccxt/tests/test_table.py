@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from exgate_ccxt.limits import BOOK_TIMES, CONTIGUOUS, DEPTH_MAX, DEPTH_SIZES, ORDERED, TRADES_MAX, WHOLE
 from exgate_ccxt.table import depth_argument, exchange_capabilities, rows
+
 from exgate_core.plugins import load_catalogue
 from exgate_core.settings import Section
 

@@ -9,8 +9,8 @@ import ccxt.pro
 from ccxt.async_support.base.ws.client import Client
 
 from . import exact
-from .wire import Outgoing, Wire
 from .truth import NOTE, checked
+from .wire import Outgoing, Wire
 
 __all__ = ["VERSION", "exchange_class"]
 
