@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -50,15 +51,15 @@ def streamed(shared: Path) -> dict[str, Any]:
 
 @asynccontextmanager
 async def opened(
-    venue: Any, name: str, session: str = "", *, prefix: str = "", runtime: Runtime | None = None
+    venue: Any, name: str, session: str, *, speed: str | float = "max", runtime: Runtime | None = None
 ) -> AsyncIterator[CcxtExchange]:
-    """The public side of an exchange over a recording."""
-    venue.state.config.update(speed="max", session={name: session} if session else {})
+    """The public side of an exchange over a recording, which plays with so many frames a second."""
+    venue.state.config.update(speed=speed, session={name: session})
     runtime = runtime or Runtime()
     budget = Budget(100_000, 1, runtime.clock, runtime.sleep)
     settings = AGGREGATE if name.startswith("binance") else None
     async with (
-        Transport(budget, runtime, upstream_prefix=prefix or venue.url) as transport,
+        Transport(budget, runtime, upstream_prefix=venue.url) as transport,
         CcxtExchange(transport.context(name, settings)) as exchange,
     ):
         yield exchange
@@ -128,3 +129,27 @@ class Copy:
             return False
         top = self.book.top(25)
         return [list(map(list, top.bids)), list(map(list, top.asks))] == [expected["bids"], expected["asks"]]
+
+
+class FastClock:
+    """The machine's time, ``pace`` times as fast."""
+
+    def __init__(self, pace: float) -> None:
+        self._pace = pace
+        self._start = time.monotonic()
+
+    def monotonic(self) -> float:
+        """Seconds since it was made."""
+        return (time.monotonic() - self._start) * self._pace
+
+    def time(self) -> float:
+        """Seconds since the epoch, of a day long past."""
+        return 1_700_000_000 + self.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """So many of its seconds."""
+        await anyio.sleep(seconds / self._pace)
+
+    def runtime(self) -> Runtime:
+        """All that waits goes by it."""
+        return Runtime(clock=self, sleep=self.sleep)

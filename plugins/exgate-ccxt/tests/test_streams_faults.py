@@ -12,10 +12,9 @@ import pytest
 from aiohttp import web
 from exgate_ccxt.stream import ANSWER, PING
 
-from exgate_core.clock import Runtime
 from exgate_core.errors import Unavailable
 
-from .streaming import Copy, collect, market_of, opened, trades_in
+from .streaming import Copy, FastClock, collect, market_of, opened, trades_in
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +42,7 @@ def break_streams(venue: Any, **fault: Any) -> None:
 
 async def until(met: Callable[[], bool]) -> None:
     with anyio.fail_after(5):
-        while not met():
+        while not met():  # noqa: ASYNC110  # what is waited for is another program
             await anyio.sleep(0.005)
 
 
@@ -120,28 +119,9 @@ async def test_a_refused_connection_ends_the_stream(venue: Any) -> None:
             await exchange.pull_trade(market_of(exchange, BUSY["okx"][1]), lambda batch: None)
 
 
-_PACE = 40
-
-
-class FastClock:
-    """Hurries."""
-
-    def __init__(self) -> None:
-        self._start = asyncio.get_running_loop().time()
-
-    def monotonic(self) -> float:
-        return (asyncio.get_running_loop().time() - self._start) * _PACE
-
-    def time(self) -> float:
-        return 1_700_000_000 + self.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await anyio.sleep(seconds / _PACE)
-
-
 async def test_a_quiet_market_is_alive_as_long_as_its_connection_answers(venue: Any) -> None:
-    clock = FastClock()
-    async with opened(venue, "okx", BUSY["okx"][0], runtime=Runtime(clock=clock, sleep=clock.sleep)) as exchange:
+    clock = FastClock(40)
+    async with opened(venue, "okx", BUSY["okx"][0], runtime=clock.runtime()) as exchange:
         break_streams(venue, stall_after=3, stall=60)
         beats = await collect(
             lambda emit: exchange.pull_trade(market_of(exchange, BUSY["okx"][1]), emit),
@@ -152,8 +132,8 @@ async def test_a_quiet_market_is_alive_as_long_as_its_connection_answers(venue: 
 
 
 async def test_a_connection_that_answers_no_more_ends(venue: Any) -> None:
-    clock = FastClock()
-    async with opened(venue, "okx", BUSY["okx"][0], runtime=Runtime(clock=clock, sleep=clock.sleep)) as exchange:
+    clock = FastClock(40)
+    async with opened(venue, "okx", BUSY["okx"][0], runtime=clock.runtime()) as exchange:
         market = market_of(exchange, BUSY["okx"][1])
         beats: list[float] = []
 

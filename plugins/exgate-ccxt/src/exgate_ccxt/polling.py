@@ -9,7 +9,7 @@ from exgate_core.errors import Unavailable
 from exgate_core.hookspecs import EmitTrades
 from exgate_core.models import Trade
 
-FASTEST, SLOWEST = 0.5, 5.0
+FASTEST, SLOWEST = 0.5, 4.0
 """Seconds between two questions: as many as the market's pace asks for."""
 
 _FIRST = 2.0

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import anyio
+
 from exgate_core.client import Context
 from exgate_core.errors import Unavailable
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from exgate_core.errors import Unimplemented
 from exgate_core.hookspecs import EmitDepth, EmitTrades
 from exgate_core.models import Market
 
@@ -19,15 +19,17 @@ from .windows import stream_limit
 __all__ = ["pull_depth", "pull_trade"]
 
 _PAGE = 1000
+_KEYED = frozenset({"alpaca", "luno"})
+# Their public streams want keys.
 
 
 async def pull_trade(side: Any, market: Market, emit: EmitTrades) -> None:
     """Runs while the stream lives; ``side`` is the CcxtExchange. Every trade once, in the order of its arrival."""
     client, context = side.client, side.context
-    if not client.has.get("watchTrades"):
+    if not client.has.get("watchTrades") or (client.id in _KEYED and not client.apiKey):
         await poll(lambda: side.recent_trades(market, _PAGE, None), context.sleep, emit)
         return
-    tap = TradeTap(client.id, market.symbol, trade_of, emit)
+    tap = TradeTap(client.id, market.symbol, partial(trade_of, exchange_id=client.id), emit)
     await Stream(client, context, tap).run(lambda own: own.watch_trades(market.symbol))
 
 
@@ -37,8 +39,6 @@ async def pull_depth(side: Any, market: Market, levels: int, emit: EmitDepth) ->
     Raises Unimplemented for an exchange of which it isn't known how much of the book its stream shows.
     """
     client, context = side.client, side.context
-    if not client.has.get("watchOrderBook"):
-        raise Unimplemented(f"{client.id} has no stream of its books.")
     limit = stream_limit(client.id, levels)
     tap = BookTap(market.symbol, proof_for(client.id), emit)
     await Stream(client, context, tap).run(lambda own: own.watch_order_book(market.symbol, limit))

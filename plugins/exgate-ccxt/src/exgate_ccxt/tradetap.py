@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 from exgate_core.hookspecs import EmitTrades
-from exgate_core.models import Side, Trade
-from msgspec import structs
+from exgate_core.models import Trade
 
 # One book under two names: asked for BTC/USDC, the exchange sends BTC-USD.
 _TWINS = {"coinbase": ("/USDC", "/USD")}
@@ -51,10 +50,7 @@ class TradeTap:
 
     def _take(self, trade: Any) -> None:
         if trade["symbol"] in self._symbols:
-            made = self._convert(trade)
-            if self._id == "coinbase":
-                made = structs.replace(made, taker_side=_taker(trade["info"]["side"]))
-            self._batch.append(made)
+            self._batch.append(self._convert(trade))
 
 
 def _last_match(message: dict[str, Any]) -> dict[str, Any]:
@@ -68,11 +64,6 @@ def _texts(message: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(data, dict) or "amount_str" not in data or "price_str" not in data:
         return message
     return {**message, "data": {**data, "amount": data["amount_str"], "price": data["price_str"]}}
-
-
-def _taker(maker: str) -> Side:
-    # Coinbase Advanced Trade states the maker's side, and ccxt hands it on as the taker's.
-    return "sell" if maker.lower() == "buy" else "buy"
 
 
 _MENDED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"bitstamp": _texts, "coinbaseexchange": _last_match}

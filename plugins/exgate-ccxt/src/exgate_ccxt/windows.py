@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exgate_core.errors import Unimplemented
 
-__all__ = ["WHOLE", "WINDOWS", "streams_books", "stream_limit"]
+__all__ = ["WHOLE", "WINDOWS", "stream_limit", "streams_books"]
 
 WINDOWS: dict[str, tuple[int, ...]] = {
     "bybit": (50, 200, 1000),
