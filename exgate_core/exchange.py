@@ -180,14 +180,22 @@ def _merge(
     )
 
 
+def _found_out(adapter: object) -> ExchangeCapabilities | None:
+    """What an adapter said of itself as it opened, for itself and not for its class."""
+    found = getattr(adapter, "__dict__", {}).get("capabilities")
+    return found if isinstance(found, ExchangeCapabilities) else None
+
+
 @asynccontextmanager
 async def open_exchange(
     name: str, adapters: Sequence[tuple[object, ExchangeCapabilities]], deadline: float
 ) -> AsyncIterator[Exchange]:
     """Enter the adapters, fetch the market list, and leave them again, all in the calling task."""
     async with AsyncExitStack() as stack:
-        for adapter, _ in adapters:
+        opened = []
+        for adapter, stated in adapters:
             await stack.enter_async_context(entered(adapter))
-        exchange = Exchange(name, adapters, deadline)
+            opened.append((adapter, _found_out(adapter) or stated))
+        exchange = Exchange(name, opened, deadline)
         await exchange.refresh_markets()
         yield exchange

@@ -83,7 +83,8 @@ class ExchangeHooks:
     """The public side, implemented by the class registered as ``exchange``.
 
     ``__init__(self, context)``; ``__aenter__`` and ``__aexit__`` if something must be opened and closed. Both run in
-    the one task in which the exchange lives. Per operation the highest adapter that has it serves it.
+    the one task in which the exchange lives. Per operation the highest adapter that has it serves it. An adapter that
+    finds out more as it opens sets its own ``capabilities``, which then stand above the registered ones.
     """
 
     @hookspec(firstresult=True)

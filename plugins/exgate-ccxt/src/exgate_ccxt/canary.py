@@ -12,6 +12,7 @@ from typing import Any
 
 from .exact import text
 from .parse import raw_amount
+from .table import Row
 
 __all__ = ["DIGITS", "Canary"]
 
@@ -64,6 +65,12 @@ class Canary:
         self._answer: Any = None
         client.fetch = self._fetch
         client.set_markets([_market(client)])
+
+    async def lost(self, row: Row) -> str:
+        """What loses digits, of what the exchange serves: ``books``, ``trades``, both, or nothing."""
+        books = row.fetch_order_book and not await self.depth()
+        trades = row.fetch_trades and not await self.trades()
+        return " and ".join(name for name, wrong in (("books", books), ("trades", trades)) if wrong)
 
     async def depth(self) -> bool:
         """Whether a book's prices and amounts come back to the last digit."""

@@ -10,24 +10,26 @@ from typing import Any
 from weakref import WeakSet
 
 import anyio
+from msgspec.structs import replace
 
 from exgate_core.client import Context
 from exgate_core.errors import ExGateError, InvalidArgument, Unimplemented
 from exgate_core.hookspecs import EmitDepth, EmitTrades, hookimpl
-from exgate_core.models import Depth, Market, Trade
+from exgate_core.models import Depth, ExchangeCapabilities, Market, Trade
 
 from . import streams
 from .limits import BOOK_TIMES, trades_max
-from .loading import close_client, fetch_listing, known_listing, open_client, use_listing
+from .loading import close_client, digits_lost, fetch_listing, known_listing, open_client, use_listing
 from .markets import Listing
 from .parse import depth_of, trades_of
 from .reading import ask
-from .table import depth_argument, row
+from .table import depth_argument, exchange_capabilities, row
 from .truth import Note, bad_answer
 
 __all__ = ["CcxtExchange"]
 
 _FRESH = 600.0
+_log = logging.getLogger("exgate.ccxt")
 
 
 class CcxtExchange:
@@ -42,6 +44,8 @@ class CcxtExchange:
         self.dependants: WeakSet[Any] = WeakSet()
         """Clients of accounts, which get each new market list too."""
         self._row = row(context.name)
+        self.capabilities: ExchangeCapabilities = exchange_capabilities(context.name)
+        """As the canary found them."""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> CcxtExchange:
@@ -51,6 +55,7 @@ class CcxtExchange:
             self.listing = kept or await fetch_listing(context, name)
             self.client = await open_client(context, name, private=False, streams=True, listing=self.listing)
             stack.push_async_callback(close_client, self.client)
+            await self._prove()
             tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(tasks.cancel_scope.cancel)
             if kept is not None:
@@ -116,6 +121,14 @@ class CcxtExchange:
 
     _handed_out = False
 
+    async def _prove(self) -> None:
+        """ccxt changes every week: what it does to digits is tried before the exchange says that it keeps them."""
+        wrong = await digits_lost(self.context, self.context.name)
+        stated = exchange_capabilities(self._row.id)
+        if wrong and stated.exact:
+            _log.warning("%s: the installed ccxt changes digits of %s: exact is false", self.context.name, wrong)
+        self.capabilities = replace(stated, exact=not wrong)
+
     def _read(self, note: Note, parse: Any) -> Any:
         try:
             return parse()
@@ -132,7 +145,7 @@ class CcxtExchange:
         try:
             await self._renew()
         except ExGateError as error:
-            logging.getLogger("exgate.ccxt").warning("%s: the market list is an old one: %s", self.context.name, error)
+            _log.warning("%s: the market list is an old one: %s", self.context.name, error)
 
 
 def _after(trades: Sequence[Trade], since_id: str) -> list[Trade]:

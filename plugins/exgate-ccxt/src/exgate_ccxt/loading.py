@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,12 +14,14 @@ from exgate_core.errors import FailedPrecondition
 
 from . import cache
 from .bridge import Bridge
+from .canary import Canary
 from .markets import Listing
 from .options import FORCED, options_of
 from .reading import ask
+from .table import row
 from .wire import Wire
 
-__all__ = ["close_client", "fetch_listing", "known_listing", "open_client", "use_listing"]
+__all__ = ["close_client", "digits_lost", "fetch_listing", "known_listing", "open_client", "use_listing"]
 
 
 async def open_client(
@@ -78,6 +81,16 @@ async def known_listing(context: Context, exchange_id: str) -> Listing | None:
     made = await anyio.to_thread.run_sync(_exchange_class, exchange_id)
     client = await anyio.to_thread.run_sync(_make, made, context, None)
     return await anyio.to_thread.run_sync(cache.read, path, client, context.clock.time())
+
+
+async def digits_lost(context: Context, exchange_id: str) -> str:
+    """Of what the installed ccxt loses digits: ``books``, ``trades``, both, or nothing."""
+    made = await anyio.to_thread.run_sync(_exchange_class, exchange_id)
+
+    def tried() -> str:
+        return asyncio.run(Canary(_make(made, context, None)).lost(row(exchange_id)))
+
+    return await anyio.to_thread.run_sync(tried)
 
 
 def use_listing(client: Any, listing: Listing) -> None:
