@@ -10,7 +10,7 @@ import pluggy
 
 from .tracing import Hook, trace_method
 
-__all__ = ["Hook", "compose", "entered"]
+__all__ = ["Hook", "compose", "entered", "hook_names"]
 
 
 def compose(spec: type, adapters: Sequence[object]) -> Mapping[str, tuple[object, Hook]]:
@@ -25,7 +25,7 @@ def compose(spec: type, adapters: Sequence[object]) -> Mapping[str, tuple[object
         manager.register(adapter)
     manager.check_pending()
     chosen: dict[str, tuple[object, Hook]] = {}
-    for name in _hook_names(spec):
+    for name in hook_names(spec):
         implementations = getattr(manager.hook, name).get_hookimpls()
         if implementations:
             best = implementations[-1]
@@ -44,7 +44,8 @@ async def entered(adapter: object) -> AsyncIterator[None]:
         yield
 
 
-def _hook_names(spec: type) -> list[str]:
+def hook_names(spec: type) -> list[str]:
+    """The hooks that a class of specifications has."""
     return [name for name, value in vars(spec).items() if getattr(value, "exgate_spec", None)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,8 @@ from .clock import Runtime
 from .errors import ExGateError
 from .exchange import Exchange, open_exchange
 from .feeds import Feeds
-from .hooking import entered
+from .hooking import entered, hook_names
+from .hookspecs import ExchangeHooks
 from .lives import Life
 from .models import ExchangeCapabilities
 from .orders import Orders
@@ -108,7 +109,7 @@ class Openings:
     @asynccontextmanager
     async def _open_public(self, name: str, section: Section, offers: tuple[Offer, ...]) -> AsyncIterator[Public]:
         runtime, deadline = self._runtime, self._settings.server.deadline
-        stated = [(offer, offer.exchange_capabilities) for offer in offers if offer.exchange]
+        stated = [(offer, offer.exchange_capabilities) for offer in _serving(offers)]
         async with self._transport(section, stated[0][1] if stated else ExchangeCapabilities()) as transport:
             adapters = [(self._adapter(name, section, offer, transport), capable) for offer, capable in stated]
             async with (
@@ -127,9 +128,13 @@ class Openings:
 
     def _adapter(self, name: str, section: Section, offer: Offer, transport: Transport) -> object:
         assert offer.exchange is not None
-        own = plugin_settings(self._settings, name, offer.settings)
+        own = self._own_settings(name, section, offer)
         log = logging.getLogger(f"exgate.{offer.distribution}")
         return offer.exchange(transport.context(section.exchange, own, log=log))
+
+    def _own_settings(self, name: str, section: Section, offer: Offer) -> Any:
+        beside = [other.settings for other in self._catalogue.beside(section)]
+        return plugin_settings(self._settings, name, offer.settings, beside)
 
     @asynccontextmanager
     async def _open_private(
@@ -149,7 +154,7 @@ class Openings:
             # a file or a command may stand behind a secret: it must not hold the loop
             await anyio.to_thread.run_sync(lambda: credentials.fingerprint)
         async with self._transport(section, public.exchange.capabilities) as transport:
-            own = plugin_settings(self._settings, name, offer.settings)
+            own = self._own_settings(name, section, offer)
             context = transport.context(
                 section.exchange,
                 own,
@@ -203,3 +208,9 @@ class Openings:
                 await exchange.refresh_markets()
             except ExGateError as error:
                 _log.warning("%s: the market list stays as it was: %s", exchange.name, error.message)
+
+
+def _serving(offers: Sequence[Offer]) -> list[Offer]:
+    """The offers that serve some public operation: what the others would open is not even imported."""
+    best = [next((offer for offer in offers if name in offer.operations), None) for name in hook_names(ExchangeHooks)]
+    return [offer for offer in offers if offer in best]

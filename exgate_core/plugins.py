@@ -99,6 +99,10 @@ class Catalogue:
             raise _ambiguous(name, section_name, offers)
         return offers[0]
 
+    def beside(self, section: Section) -> tuple[Offer, ...]:
+        """Every offer for the exchange of a section and for its account."""
+        return (*self.offers.get(section.exchange, ()), *self.offers.get(section.account, ()))
+
     def _absent(self, name: str, plugin: str, what: str = "") -> NotFound | FailedPrecondition:
         if plugin:
             refused = next((report.refused for report in self.reports if _same(report.package, plugin)), "")

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import fields, replace
 
 from .secrets import Credentials, Secret, SettingsError
-from .strict import at, convert, unknown_key
+from .strict import at, convert, nearest, unknown_key
 
 __all__ = [
     "Credentials",
@@ -40,6 +40,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 """What an exchange, and a section of settings, may be called."""
 
 _log = logging.getLogger("exgate.settings")
+_MISSPELT = 0.85
 
 T = TypeVar("T", bound=Struct)
 Seconds = Annotated[float, Meta(ge=0, le=86_400)]
@@ -186,17 +187,26 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
     return _Loader(str(path or ""), overridden).settings(data, path)
 
 
-def plugin_settings(settings: Settings, name: str, struct: type[T] | None) -> T | None:
+def plugin_settings(
+    settings: Settings, name: str, struct: type[T] | None, beside: Iterable[type[Struct] | None] = ()
+) -> T | None:
     """The further keys of a section as the plugin's own Struct, defaults where there is no section.
 
-    None for a plugin without a Struct. Raises SettingsError as ``load`` does.
+    ``beside`` are the Structs of other plugins that offer the same exchange: their keys are left to them. None for a
+    plugin without a Struct. Raises SettingsError as ``load`` does.
     """
     extra = settings.exchanges[name].extra if name in settings.exchanges else {}
-    names = {field.encode_name for field in fields(struct)} if struct else set[str]()
+    own, others = _names(struct), frozenset[str]().union(*map(_names, beside))
     for key in extra:
-        if key not in names:
-            raise unknown_key(lambda _: str(settings.path or ""), f"exchanges.{name}.{key}", names | SECTION_KEYS)
-    return convert(extra, struct, lambda _: str(settings.path or ""), f"exchanges.{name}") if struct else None
+        if key not in own | others:
+            known = own | others | SECTION_KEYS
+            raise unknown_key(lambda _: str(settings.path or ""), f"exchanges.{name}.{key}", known)
+    mine = {key: value for key, value in extra.items() if key in own}
+    return convert(mine, struct, lambda _: str(settings.path or ""), f"exchanges.{name}") if struct else None
+
+
+def _names(struct: type | None) -> frozenset[str]:
+    return frozenset(field.encode_name for field in fields(struct)) if struct else frozenset()
 
 
 def is_loopback(host: str) -> bool:
@@ -236,6 +246,10 @@ class _Loader:
         own = {key: value for key, value in table.items() if key in SECTION_KEYS}
         section = self._convert({"exchange": name, **own}, Section, path)
         extra = {key: value for key, value in table.items() if key not in SECTION_KEYS}
+        for key in extra:
+            # so near a name is no plugin's own key: told here, where no plugin needs to be there to know better
+            if nearest(key, SECTION_KEYS, _MISSPELT):
+                raise unknown_key(self._origin, f"{path}.{key}", SECTION_KEYS)
         section = replace(section, extra=extra, upstream_prefix=_with_slash(section.upstream_prefix))
         for place, named in ((path, name), (f"{path}.exchange", section.exchange)):
             if not NAME.fullmatch(named):

@@ -46,9 +46,9 @@ def unknown_key(origin: Callable[[str], str], path: str, known: Collection[str])
     return SettingsError(at(origin(path), path, f"unknown key; {choices}"))
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """The most similar of ``known``, or an empty text if none is similar."""
-    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), "")
+def nearest(name: str, known: Collection[str], least: float = 0.5) -> str:
+    """The most similar of ``known``, or an empty text if none is as similar as ``least`` (0 to 1)."""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=least)), "")
 
 
 def _unknown(kind: inspect.Type, data: object, path: str) -> Iterator[tuple[str, list[str]]]:

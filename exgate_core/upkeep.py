@@ -132,7 +132,7 @@ def _problems(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
             if section.credentials is not None or section.account:
                 offers = (*offers, catalogue.private(name, section))
             for offer in offers:
-                plugin_settings(settings, name, offer.settings)
+                plugin_settings(settings, name, offer.settings, [other.settings for other in catalogue.beside(section)])
         except ExGateError as error:
             yield error.message
 

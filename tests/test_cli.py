@@ -223,9 +223,13 @@ def test_usage_errors_say_what_to_do(capsys: pytest.CaptureFixture[str], argumen
 def test_settings_errors_name_file_key_and_the_nearest(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = home / "mine.toml"
     file.write_text('[exchanges.a]\nexchange = "paper"\ntradnig = true\n')
+    code, _, err = run("check", "--config", str(file), capsys=capsys)
+    assert code == 2
+    assert str(file) in err and "exchanges.a.tradnig" in err and "trading" in err
+    file.write_text('[exchanges.a]\nexchange = "paper"\nrates = 1\n')
     code, out, _ = run("check", "--config", str(file), capsys=capsys)
     assert code == 2
-    assert str(file) in out and "exchanges.a.tradnig" in out and "trading" in out
+    assert str(file) in out and "exchanges.a.rates" in out and "did you mean rate?" in out
 
 
 # Against a gateway

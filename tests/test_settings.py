@@ -304,7 +304,24 @@ def test_a_plugins_own_keys_become_its_struct(tmp_path: Path) -> None:
 )
 def test_a_mistake_in_a_plugins_keys(tmp_path: Path, line: str, struct: type[PluginKeys] | None, said: str) -> None:
     path = write(tmp_path, f"[exchanges.a]\n{line}")
-    loaded = settings.load(path, [])
     with pytest.raises(SettingsError) as caught:
-        settings.plugin_settings(loaded, "a", struct)
+        settings.plugin_settings(settings.load(path, []), "a", struct)
     assert str(caught.value).startswith(f"{path}: {said}")
+
+
+def test_a_misspelt_key_of_a_section_is_found_though_no_plugin_is_there(tmp_path: Path) -> None:
+    path = write(tmp_path, '[exchanges.main]\nexchnge = "binance"')
+    with pytest.raises(SettingsError, match=r"exchanges\.main\.exchnge: unknown key; did you mean exchange\?"):
+        settings.load(path, [])
+
+
+class OtherKeys(msgspec.Struct, frozen=True):
+    other: str = ""
+
+
+def test_the_keys_of_another_plugin_of_the_exchange_are_left_to_it(tmp_path: Path) -> None:
+    loaded = settings.load(write(tmp_path, "[exchanges.a]\nother = 'x'\nbalances = { BTC = '1' }"), [])
+    keys = settings.plugin_settings(loaded, "a", PluginKeys, [OtherKeys, None])
+    assert keys == PluginKeys(balances={"BTC": "1"})
+    assert settings.plugin_settings(loaded, "a", OtherKeys, [PluginKeys]) == OtherKeys(other="x")
+    assert settings.plugin_settings(loaded, "a", None, [PluginKeys, OtherKeys]) is None
