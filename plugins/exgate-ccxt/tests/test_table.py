@@ -20,8 +20,8 @@ from exgate_core.settings import Section
 pytest.importorskip("ccxt")
 
 
-def make_table() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_table", Path(__file__).with_name("make_table.py"))
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -29,8 +29,13 @@ def make_table() -> ModuleType:
 
 
 def test_the_table_is_what_ccxt_says() -> None:
-    module = make_table()
+    module = script("make_table")
     assert module.TABLE.read_bytes() == module.encoded(), "run tests/make_table.py"
+
+
+def test_the_page_of_promises_is_what_the_plugin_says() -> None:
+    module = script("make_page")
+    assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run tests/make_page.py"
 
 
 def test_the_canary_is_exact_on_nearly_all() -> None:

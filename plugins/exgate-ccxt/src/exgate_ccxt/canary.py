@@ -63,7 +63,7 @@ class Canary:
     def __init__(self, client: Any) -> None:
         self._client = client
         self._answer: Any = None
-        client.fetch = self._fetch
+        client.fetch, client.enableRateLimit = self._fetch, False
         client.set_markets([_market(client)])
 
     async def lost(self, row: Row) -> str:

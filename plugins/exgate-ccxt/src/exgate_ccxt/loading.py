@@ -130,7 +130,7 @@ def _make(made: type[Any], context: Context, credentials: Any) -> Any:
         client.uid = str(given["uid"])
     client.has = {**client.has, "fetchCurrencies": False}
     if context.sandbox:
-        if "test" not in client.urls:
+        if not client.urls.get("test"):
             raise FailedPrecondition(f"{made.__name__} has no sandbox", reason="NO_SANDBOX")
         client.set_sandbox_mode(True)
     return client
