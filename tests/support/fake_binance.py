@@ -74,14 +74,23 @@ def symbol_row(base: str, quote: str) -> dict[str, Any]:
     }
 
 
-class FakeBinance:
-    """Every market has its own trade ids, from ``FIRST_ID + 1``."""
+def book(levels: int) -> bytes:
+    """An answer to a question for a book, with so many levels a side."""
+    bids = [[f"{64_000 - level}.00", "1"] for level in range(levels)]
+    asks = [[f"{64_001 + level}.00", "1"] for level in range(levels)]
+    return json.dumps({"lastUpdateId": 1, "bids": bids, "asks": asks}).encode()
 
-    def __init__(self, markets: int = 2) -> None:
+
+class FakeBinance:
+    """Every market has its own trade ids, from ``FIRST_ID + 1``, and all have the same book."""
+
+    def __init__(self, markets: int = 2, levels: int = 1) -> None:
         bases = ["BTC", "ETH", *(f"C{number:04d}" for number in range(markets - 2))]
         info = {"timezone": "UTC", "serverTime": _TIME, "rateLimits": [], "exchangeFilters": []}
         self._info = json.dumps({**info, "symbols": [symbol_row(base, "USDT") for base in bases]}).encode()
         self.last: dict[str, int] = {base + "USDT": FIRST_ID for base in bases}
+        self.books_asked = 0
+        self._book = book(levels)
         self.port = 0
         self._followers: dict[str, set[_Connection]] = {}
         self._news = asyncio.Event()
@@ -126,7 +135,8 @@ class FakeBinance:
         if parts.path.endswith("exchangeInfo"):
             return self._info
         if parts.path.endswith("depth"):
-            return b'{"lastUpdateId":1,"bids":[["64000.00","1"]],"asks":[["64001.00","1"]]}'
+            self.books_asked += 1
+            return self._book
         return self._trades(query)
 
     def _trades(self, query: dict[str, str]) -> bytes:
@@ -212,9 +222,9 @@ def _accept(key: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def fake_binance(markets: int = 2) -> AsyncIterator[FakeBinance]:
+async def fake_binance(markets: int = 2, levels: int = 1) -> AsyncIterator[FakeBinance]:
     """Listens on a free port of this machine until the block ends."""
-    fake = FakeBinance(markets)
+    fake = FakeBinance(markets, levels)
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(fake), "127.0.0.1", 0)
     try:
         fake.port = server.sockets[0].getsockname()[1]

@@ -37,6 +37,14 @@ _KEPT = 512
 _PATIENCE = 60.0
 
 
+def processor_time(pid: int) -> float:
+    """Seconds of processor time that a process has used, its kernel time included."""
+    if sys.platform == "linux":
+        return time.clock_gettime(~pid << 3 | 2)  # its own clock; psutil's ticks of 10 ms are too coarse
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
 class Orders:
     """A child's end of the line to its parent."""
 
@@ -96,12 +104,13 @@ class Child:
     @property
     def spent(self) -> float:
         """Seconds of processor time that the process has used, its kernel time included."""
-        pid = self._process.pid
-        assert pid is not None
-        if sys.platform == "linux":
-            return time.clock_gettime(~pid << 3 | 2)  # its own clock; psutil's ticks of 10 ms are too coarse
-        times = psutil.Process(pid).cpu_times()
-        return float(times.user + times.system)
+        return processor_time(self.pid)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process.pid is not None
+        return self._process.pid
 
     def close(self) -> None:
         """End it."""

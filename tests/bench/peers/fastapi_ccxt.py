@@ -1,0 +1,56 @@
+"""What most people write: FastAPI and ccxt, served by hypercorn. ``PORT``, ``UPSTREAM`` and ``LIMITER`` say how."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import ccxt.async_support as ccxt
+import uvloop
+from fastapi import FastAPI
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from pydantic import BaseModel
+
+
+class Book(BaseModel):
+    symbol: str
+    timestamp: int | None
+    nonce: int | None
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+
+
+exchanges: dict[str, Any] = {}
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    binance = exchanges["binance"] = ccxt.binance({"enableRateLimit": os.environ["LIMITER"] == "on"})
+    binance.options["fetchMarkets"] = {"types": ["spot"]}
+    binance.urls["api"] = {
+        name: url.replace("https://", os.environ["UPSTREAM"] + "https://") if isinstance(url, str) else url
+        for name, url in binance.urls["api"].items()
+    }
+    yield
+    await binance.close()
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/v1/{exchange}/depth", response_model=Book)
+async def depth(exchange: str, symbol: str, limit: int = 500) -> Any:
+    return await exchanges[exchange].fetch_order_book(symbol, limit)
+
+
+if __name__ == "__main__":
+    bind = f"127.0.0.1:{os.environ['PORT']}"
+    patient = {"keep_alive_max_requests": sys.maxsize, "keep_alive_timeout": 600}
+    config = Config.from_mapping(bind=[bind], loglevel="error", **patient)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(app, config))  # type: ignore[arg-type]
