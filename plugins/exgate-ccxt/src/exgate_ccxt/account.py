@@ -227,7 +227,7 @@ class CcxtAccount:
     """One set of credentials on one exchange."""
 
     def __init__(self, context: Context) -> None:
-        self._desk = Desk(context)
+        self.desk = self._desk = Desk(context)
         self._name = context.name
 
     async def __aenter__(self) -> CcxtAccount:

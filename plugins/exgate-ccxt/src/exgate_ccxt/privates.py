@@ -25,7 +25,8 @@ _STATUSES: Final[Mapping[str, OrderStatus]] = {
 }
 _PRICES: Final = ("price", "limitprice", "px", "rate")
 _AMOUNTS: Final = ("amount", "origqty", "vol", "sz", "size", "quantity", "qty", "volume", "orderqty", "basesize")
-_TYPE_KEYS: Final = ("ordertype", "type", "ordtype")
+_TYPE_KEYS: Final = ("ordertype", "ordtype", "type")
+_TRIGGERS: Final = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
 _NOT_BALANCES: Final = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
 _OKX: Final = frozenset({"okx", "okxus", "myokx"})
 
@@ -57,10 +58,13 @@ def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
     info = answer.get("info") or {}
     leaves = list(_leaves(info))
     kind = str(answer.get("type") or "").lower() or _native_type(leaves)
+    trigger = next((_number(answer[name]) for name in _TRIGGERS if answer.get(name) is not None), "")
+    if _more(trigger):
+        kind = _native_type(leaves) or kind  # ccxt calls what a conditional order becomes its type
     price, amount = _number(answer.get("price")), _number(answer.get("amount"))
     filled = _number(answer.get("filled"))
     if kind not in ("limit", "market") and not _more(price):
-        price = _number(answer.get("triggerPrice") or answer.get("stopPrice"))
+        price = trigger
     order_id, side = str(answer.get("id") or ""), str(answer.get("side") or "").lower()
     if not order_id or side not in ("buy", "sell"):
         raise ValueError(f"{exchange_id} shows an order without an id or a side")
@@ -120,7 +124,8 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _native_type(leaves: list[tuple[str, str]]) -> str:
-    return next((value.lower() for key, value in leaves if key in _TYPE_KEYS and value.isascii()), "")
+    named = (value.lower() for wanted in _TYPE_KEYS for key, value in leaves if key == wanted)
+    return next((value for value in named if value not in ("buy", "sell", "")), "")
 
 
 def _native_symbol(leaves: list[tuple[str, str]]) -> str:
