@@ -24,7 +24,10 @@ anything else that escapes from them after a send means that the outcome is unkn
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
+
+DUPLICATE: Final = "DUPLICATE_CLIENT_ORDER_ID"
+"""The reason of a Refused by which an adapter says that the exchange already has an order with this client id."""
 
 
 class Violation(NamedTuple):

@@ -138,8 +138,10 @@ class Journal:
 
     async def by_client_id(self, account: str, client_order_id: str) -> Row | None:
         """The newest row with a client order id, as the caller or as the exchange knows it."""
-        where = "account = ?1 AND (client_order_id = ?2 OR caller_id = ?2) AND ?2 != ''"
-        return await self._first(where, account, client_order_id)
+        if not client_order_id:
+            return None
+        where = "account = ? AND (client_order_id = ? OR caller_id = ?)"
+        return await self._first(where, account, client_order_id, client_order_id)
 
     async def undecided(self, account: str = "") -> Sequence[Row]:
         """Rows whose outcome nobody knows, of one account or of all, newest first."""

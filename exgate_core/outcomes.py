@@ -10,12 +10,10 @@ import msgspec
 from msgspec import Struct
 
 from . import rows
-from .errors import AlreadyExists, ExGateError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
+from .errors import DUPLICATE, AlreadyExists, ExGateError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from .models import AccountCapabilities, CancelResult, Market, Order, OrderRequest
 from .rows import Row
 
-DUPLICATE: Final = "DUPLICATE_CLIENT_ORDER_ID"
-"""The reason of a Refused by which an adapter says that the exchange already has an order with this client id."""
 _NO_IDS: Final = ("none", "null", "undefined")
 _LONGEST_REASON = 300
 

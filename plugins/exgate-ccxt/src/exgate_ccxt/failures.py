@@ -10,8 +10,8 @@ import json
 import re
 from typing import Final
 
-from exgate_core.errors import ExGateError, NotFound, NotSent, RateLimited, Refused
-from exgate_core.outcomes import DUPLICATE
+from exgate_core.errors import DUPLICATE, ExGateError, NotFound, NotSent, RateLimited, Refused
+
 
 from .intents import Intent
 
