@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from typing import Any
 
-import ccxt
-import ccxt.pro
 from ccxt.async_support.base.ws.client import Client
 
 from . import exact
@@ -14,7 +14,7 @@ from .wire import Outgoing, Wire
 
 __all__ = ["VERSION", "exchange_class"]
 
-VERSION: str = ccxt.__version__
+VERSION = metadata.version("ccxt")
 
 
 class ExactClient(Client):  # type: ignore[misc]  # ccxt has no types
@@ -49,7 +49,8 @@ class ExactClient(Client):  # type: ignore[misc]  # ccxt has no types
 def exchange_class(exchange_id: str) -> type[Any]:
     """The subclass of ccxt's class: exact numbers, our HTTP, nothing unread. One is made per id."""
     if exchange_id not in _made:
-        base = getattr(ccxt.pro, exchange_id, None) or getattr(ccxt.async_support, exchange_id)
+        package = next(name for name in ("ccxt.pro", "ccxt.async_support") if find_spec(f"{name}.{exchange_id}"))
+        base = getattr(import_module(f"{package}.{exchange_id}"), exchange_id)
         never = {name: _nothing for name in _NEVER if hasattr(base, name)}
         _made[exchange_id] = type(exchange_id, (base,), {**_OVERRIDES, **never})
     return _made[exchange_id]

@@ -12,7 +12,7 @@ import anyio.to_thread
 from exgate_core.client import Context
 from exgate_core.errors import FailedPrecondition
 
-from . import cache
+from . import cache, slim
 from .bridge import Bridge
 from .canary import Canary
 from .markets import Listing
@@ -115,6 +115,7 @@ async def _ask(client: Any) -> None:
 
 
 def _exchange_class(exchange_id: str) -> type[Any]:
+    slim.install()
     from .factory import exchange_class
 
     return exchange_class(exchange_id)
