@@ -84,8 +84,14 @@ def _pem(exchange_id: str) -> str:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-    key: Any = ec.generate_private_key(ec.SECP256R1()) if exchange_id == "coinbase" else ed25519.Ed25519PrivateKey.generate()
-    form = serialization.PrivateFormat.TraditionalOpenSSL if exchange_id == "coinbase" else serialization.PrivateFormat.PKCS8
+    key: Any = (
+        ec.generate_private_key(ec.SECP256R1()) if exchange_id == "coinbase" else ed25519.Ed25519PrivateKey.generate()
+    )
+    form = (
+        serialization.PrivateFormat.TraditionalOpenSSL
+        if exchange_id == "coinbase"
+        else serialization.PrivateFormat.PKCS8
+    )
     return str(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode())
 
 
@@ -125,7 +131,15 @@ async def outcome(exchange_id: str, case: str, *, client_id: bool) -> str:
         native = made.markets["BTC/USDT"]
         intent = intent_of("place", exchange_id, MARKET, native, order=order, client_order_id=own)
         try:
-            check(intent, wording_of(exchange_id), hosts_of(made.urls["api"], made.hostname or ""), url, method, headers, body)
+            check(
+                intent,
+                wording_of(exchange_id),
+                hosts_of(made.urls["api"], made.hostname or ""),
+                url,
+                method,
+                headers,
+                body,
+            )
         except Mismatch as mismatch:
             return f"{mismatch.message.split(': ', 1)[1]} <- {method} {url[:120]} {str(body or '')[:160]}"
         return ""
@@ -145,7 +159,15 @@ async def cancel(exchange_id: str) -> str:
         url, method, headers, body = made.caught[-1]
         intent = intent_of("cancel", exchange_id, MARKET, made.markets["BTC/USDT"], order_id="1122334455")
         try:
-            check(intent, wording_of(exchange_id), hosts_of(made.urls["api"], made.hostname or ""), url, method, headers, body)
+            check(
+                intent,
+                wording_of(exchange_id),
+                hosts_of(made.urls["api"], made.hostname or ""),
+                url,
+                method,
+                headers,
+                body,
+            )
         except Mismatch as mismatch:
             return f"{mismatch.message.split(': ', 1)[1]} <- {method} {url[:120]} {str(body or '')[:160]}"
         return ""
@@ -260,7 +282,9 @@ async def run(ids: list[str], show: bool) -> list[Fact]:
         fact, why = await measure(exchange_id)
         found.append(fact)
         good = [case for case, reason in why.items() if not reason]
-        print(f"{exchange_id:22}{'places' if fact.places else 'absent':8}{', '.join(good)}{'' if fact.places else '  ' + fact.absent}")
+        print(
+            f"{exchange_id:22}{'places' if fact.places else 'absent':8}{', '.join(good)}{'' if fact.places else '  ' + fact.absent}"
+        )
         if show:
             for case, reason in why.items():
                 if reason:

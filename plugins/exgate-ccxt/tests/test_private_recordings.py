@@ -150,7 +150,9 @@ async def test_orders_placed_and_canceled_as_recorded(venue: Any, shared: Path) 
         name = record["exchange"]
         async with opened(venue, name, session_of(record)) as account:
             named = re.search(r"(?:pair|symbol)=(\w+)", record["request"])
-            market = pick(account, record["symbol"] or (named[1] if named else "")) or next(iter(account.desk.client.exgate_markets.values))
+            market = pick(account, record["symbol"] or (named[1] if named else "")) or next(
+                iter(account.desk.client.exgate_markets.values)
+            )
             if record["op"] == "order":
                 identity = client_ids.own(account_capabilities(name).client_ids, "recorded")
                 order = OrderRequest(

@@ -160,9 +160,7 @@ class Desk:
             if place == "query":
                 by, named = ("", {recipe.key: out}) if recipe.key else (out, {})
                 intent = self.intent("read", market)
-                found = await self.search(
-                    intent, lambda by=by, named=named: self.client.fetch_order(by, symbol, named)
-                )
+                found = await self.search(intent, lambda by=by, named=named: self.client.fetch_order(by, symbol, named))
             else:
                 found = await self._listed(_LISTS[place], market, params)
             if ours := [order for order in found if order.client_order_id == client_order_id]:

@@ -76,7 +76,9 @@ def intent_of(
     own = native or {}
     base_ids = _texts(own.get("baseId"), market and market.base)
     quote_ids = _texts(own.get("quoteId"), market and market.quote)
-    ids = _texts(market and market.id, own.get("id"), own.get("lowercaseId"), own.get("uppercaseId"), own.get("numericId"))
+    ids = _texts(
+        market and market.id, own.get("id"), own.get("lowercaseId"), own.get("uppercaseId"), own.get("numericId")
+    )
     if base_ids and quote_ids:
         ids += id_forms(exchange_id, base_ids[0], quote_ids[0])
     return Intent(

@@ -38,9 +38,7 @@ def balances_of(exchange_id: str, answer: Mapping[str, Any], code_of: Any) -> li
         rows = (row for account in answer["info"]["data"] for row in account.get("details", ()))
         return [Balance(asset=code_of(row["ccy"]), available=row["availBal"], frozen=row["frozenBal"]) for row in rows]
     return [
-        _balance(asset, row)
-        for asset, row in answer.items()
-        if asset not in _NOT_BALANCES and isinstance(row, dict)
+        _balance(asset, row) for asset, row in answer.items() if asset not in _NOT_BALANCES and isinstance(row, dict)
     ]
 
 
@@ -130,4 +128,3 @@ def _native_type(leaves: list[tuple[str, str]]) -> str:
 
 def _native_symbol(leaves: list[tuple[str, str]]) -> str:
     return next((value for key, value in leaves if key in ("symbol", "instid", "pair", "productid", "market")), "")
-

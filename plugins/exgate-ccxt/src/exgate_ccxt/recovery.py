@@ -43,9 +43,7 @@ _RECIPES: Final[Mapping[str, Recipe]] = {
     **dict.fromkeys(("gate", "gateeu", "bequant", "fmfwio", "hitbtc"), _OWN_IDS),
     # ccxt places by cl_ord_id and asks by userref: the lists are cut by the right field instead.
     "kraken": Recipe(searches=("open", "closed"), listed_by="clientOrderId"),
-    **dict.fromkeys(
-        ("bybit", "bybiteu", "bybitid"), Recipe(searches=("open", "closed"), listed_by="orderLinkId")
-    ),
+    **dict.fromkeys(("bybit", "bybiteu", "bybitid"), Recipe(searches=("open", "closed"), listed_by="orderLinkId")),
     "coinbase": Recipe(searches=("orders",)),
 }
 _LISTS: Final = Recipe()

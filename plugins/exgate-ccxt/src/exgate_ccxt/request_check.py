@@ -26,6 +26,7 @@ _FORBIDDEN: Final = re.compile(
     r"|cancel|addorder|submit|borrow|repay|convert|redeem|stak|subaccount/(new|create)|setreferrer|usdclass",
     re.IGNORECASE,
 )
+_ORDER_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}", re.ASCII)
 _SWITCHES: Final = {"postonly": "postonly", "makeronly": "postonly", "immediateorcancel": "ioc", "ioc": "ioc"}
 _EXTRA_WORDS: Final = frozenset({"gtc", "good", "till", "til", "cancel", "cancelled", "canceled", "fill", "kill"})
 
@@ -112,6 +113,8 @@ def _forms(intent: Intent) -> frozenset[str]:
 
 def _of_cancel(intent: Intent, wording: Wording, sent: Sent) -> str:
     wanted = {text for text in (intent.order_id, intent.client_order_id) if text}
+    if not all(_ORDER_ID.fullmatch(text) and ".." not in text for text in wanted):
+        return "its order id could be read as a part of a path"
     seen = 0
     for leaf in sent.leaves:
         if leaf.value in wanted:
@@ -167,9 +170,7 @@ def _of_order(intent: Intent, order: OrderRequest, wording: Wording, sent: Sent)
     return next((problem for problem in _judge(intent, order, wording, reading) if problem), "")
 
 
-def _read_leaf(
-    intent: Intent, order: OrderRequest, wording: Wording, sent: Sent, leaf: Leaf, reading: _Reading
-) -> str:
+def _read_leaf(intent: Intent, order: OrderRequest, wording: Wording, sent: Sent, leaf: Leaf, reading: _Reading) -> str:
     if intent.client_order_id and leaf.value == intent.client_order_id:
         reading.client_id = True
         return ""
@@ -183,7 +184,7 @@ def _read_leaf(
         return "" if _names_market(intent, leaf.value) else f"it is for the market {leaf.value[:40]}"
     if _read_number(intent, wording, leaf, reading):
         return ""
-    if leaf.key in words.WORDS or leaf.key == wording.cost_key:
+    if leaf.key in words.WORDS or (leaf.key and leaf.key == wording.cost_key):
         return _read_words(wording, leaf, reading)
     if leaf.key == "id" and leaf.value.isdigit() and any(other.key == "method" for other in sent.leaves):
         return ""  # the number of a JSON-RPC call
@@ -231,9 +232,7 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 _WHOLE: Final = words.POST_ONLY.union(*words.TIMES.values())
-_KNOWN_TOKENS: Final = (
-    words.BUY | words.SELL | words.MARKET | words.LIMIT | words.FILLERS | _EXTRA_WORDS | _WHOLE
-)
+_KNOWN_TOKENS: Final = words.BUY | words.SELL | words.MARKET | words.LIMIT | words.FILLERS | _EXTRA_WORDS | _WHOLE
 
 
 def _is_constant(leaf: Leaf, wording: Wording) -> bool:
@@ -279,7 +278,7 @@ def _judge_side(order: OrderRequest, wording: Wording, reading: _Reading) -> str
 
 
 def _judge_type(order: OrderRequest, wording: Wording, reading: _Reading) -> str:
-    market, limit = bool(reading.tokens & wording.market_words), bool(reading.tokens & words.LIMIT)
+    market, limit = bool(reading.tokens & (wording.market_words | words.MARKET)), bool(reading.tokens & words.LIMIT)
     priced = any(not numbers.is_zero(text) for text in reading.prices)
     if order.type == "market":
         return "" if market and not limit else "it doesn't say that it is a market order"

@@ -51,7 +51,7 @@ def take_apart(url: str, method: str, headers: Mapping[str, Any] | None, body: A
     parts = urlsplit(url)
     if parts.username is not None or parts.fragment or "\\" in url or not parts.hostname:
         raise Unreadable(f"the URL has parts that no exchange's has: {url[:80]!r}")
-    leaves = [Leaf(plain_key(key), value) for key, value in parse_qsl(parts.query, keep_blank_values=True)]
+    leaves = _form(parts.query)
     leaves += _of_body(body)
     for name, value in (headers or {}).items():
         if name.lower() in _PAYLOAD_HEADERS and isinstance(value, str):
@@ -87,7 +87,15 @@ def _of_body(body: Any) -> list[Leaf]:
         unpacked = _unpacked(text)
         if unpacked:
             return list(_walk("", _json(unpacked)))
-    return [Leaf(plain_key(key), value) for key, value in parse_qsl(text, keep_blank_values=True)]
+    return _form(text)
+
+
+def _form(text: str) -> list[Leaf]:
+    """A query or a form; one that names a parameter twice is read differently by different servers."""
+    pairs = parse_qsl(text, keep_blank_values=True)
+    if len({key for key, _ in pairs if not key.endswith("[]")}) != sum(not key.endswith("[]") for key, _ in pairs):
+        raise Unreadable("a parameter stands in it twice")
+    return [Leaf(plain_key(key), value) for key, value in pairs]
 
 
 def _unpacked(text: str) -> str:

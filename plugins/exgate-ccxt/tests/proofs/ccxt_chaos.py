@@ -62,7 +62,10 @@ ANSWERS: dict[str, tuple[int, str]] = {
     "html 200": (200, "<html>one moment please</html>"),
     "-1015": (400, '{"code":-1015,"msg":"Too many new orders; current limit is 50 orders per 10 SECOND."}'),
     "-1000": (400, '{"code":-1000,"msg":"An unknown error occurred while processing the request."}'),
-    "-1006": (400, '{"code":-1006,"msg":"An unexpected response was received from the message bus. Execution status unknown."}'),
+    "-1006": (
+        400,
+        '{"code":-1006,"msg":"An unexpected response was received from the message bus. Execution status unknown."}',
+    ),
     "-1007": (408, '{"code":-1007,"msg":"Timeout waiting for response from backend server."}'),
     "empty": (200, ""),
     "null": (200, "null"),

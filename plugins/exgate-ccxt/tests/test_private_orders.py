@@ -1,0 +1,148 @@
+"""Orders through the adapter: what each failure proves, how lost orders are found, what is never sent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from exgate_ccxt.account import CcxtAccount, CcxtViewer, account_class
+from exgate_ccxt.facts import account_capabilities, fact
+from exgate_ccxt.failures import proven
+from exgate_ccxt.intents import Intent
+from exgate_ccxt.privates import order_of
+
+from exgate_core.account import Account
+from exgate_core.clock import Runtime
+from exgate_core.errors import NotFound, NotSent, RateLimited, Refused
+from exgate_core.models import OrderRequest
+from exgate_core.outcomes import DUPLICATE
+
+from .proofs.ccxt_chaos import Hostile, opened, serving
+
+ccxt = pytest.importorskip("ccxt")
+pytestmark = pytest.mark.anyio
+
+REFUSAL = '{"code":-2010,"msg":"Account has insufficient balance for requested action."}'
+
+
+def sent(body: str = "", status: int = 200, operation: Any = "place", **headers: str) -> Intent:
+    """An intent whose request has left and was answered so."""
+    return Intent(operation, sends=1, status=status, body=body, headers=headers)
+
+
+def refused_connection() -> Exception:
+    error = ccxt.ExchangeNotAvailable("binance POST")
+    error.__cause__ = aiohttp.ClientConnectorError(None, OSError("refused"))  # type: ignore[arg-type]  # no key needed
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "intent", "kind", "reason"),
+    [
+        (ccxt.ArgumentsRequired("no price"), Intent("place"), Refused, "NOT_SENDABLE"),
+        (refused_connection(), sent(), NotSent, ""),
+        (NotSent("no route"), Intent("place", sends=1), NotSent, ""),
+        (ccxt.InsufficientFunds("x"), sent(REFUSAL, 400), Refused, ""),
+        (ccxt.InvalidOrder("x"), sent('{"code":-2010,"msg":"Duplicate order sent."}', 400), Refused, DUPLICATE),
+        (ccxt.InvalidOrder("x"), sent('{"code":"1","data":[{"sCode":"51016"}]}'), Refused, DUPLICATE),
+        (ccxt.InvalidNonce("x"), sent('{"code":-1021,"msg":"outside of the recvWindow."}', 400), Refused, ""),
+        (ccxt.RateLimitExceeded("x"), sent('{"code":-1015,"msg":"Too many new orders"}', 400), RateLimited, ""),
+        (ccxt.OrderNotFound("x"), sent('{"code":-2013,"msg":"none"}', 400, "cancel"), NotFound, ""),
+    ],
+)
+def test_what_an_answer_proves(error: Exception, intent: Intent, kind: type, reason: str) -> None:
+    found = proven(error, intent, "binance")
+    assert isinstance(found, kind)
+    assert not reason or getattr(found, "reason", "") == reason
+
+
+@pytest.mark.parametrize(
+    ("error", "intent"),
+    [
+        (ccxt.ExchangeError("truncated"), sent('{"orderId": 1', 200)),
+        (ccxt.InvalidOrder("a page"), sent("<html>bad request</html>", 400)),
+        (ccxt.OperationFailed("x"), sent('{"code":-1006,"msg":"Execution status unknown."}', 400)),
+        (ccxt.RequestTimeout("x"), sent('{"code":-1007,"msg":"Timeout waiting for response"}', 408)),
+        (ccxt.InvalidOrder("x"), sent('{"msg":"Internal error; unable to process"}', 400)),
+        (ccxt.InsufficientFunds("x"), sent(REFUSAL, 502)),
+        (ccxt.ExchangeError("a new code"), sent('{"code":-9999}', 400)),
+        (ccxt.OrderNotFound("of a new order?"), sent('{"code":-2013}', 400)),
+        (ccxt.RequestTimeout("no answer"), sent(status=0)),
+    ],
+)
+def test_what_proves_nothing_stays_unknown(error: Exception, intent: Intent) -> None:
+    assert proven(error, intent, "binance") is error
+
+
+def test_a_limit_is_proof_only_where_the_exchange_says_so() -> None:
+    error = ccxt.RateLimitExceeded("x")
+    limited = proven(error, sent("{}", 429, **{"Retry-After": "7"}), "binance")
+    assert isinstance(limited, RateLimited)
+    assert limited.retry_after == 7
+    assert proven(error, sent("{}", 429), "zaif") is error
+
+
+@pytest.fixture
+async def calm() -> AsyncIterator[tuple[Hostile, Account]]:
+    hostile = Hostile(random.Random(0), storm=False)
+    async with serving(hostile) as url, opened(url, Runtime()) as account:
+        yield hostile, account
+
+
+def request(account: Account, **changed: Any) -> OrderRequest:
+    market = account.exchange.markets.resolve("BTC/USDT")
+    order = {"type": "limit", "price": "100.00", "amount": "1.000", "side": "buy", "client_order_id": "mine"}
+    return OrderRequest(market=market, **(order | changed))
+
+
+async def test_an_order_is_found_by_its_client_id_open_or_filled(calm: Any) -> None:
+    hostile, account = calm
+    placed = [
+        await account.place_order(request(account)),
+        await account.place_order(request(account, type="market", price="", client_order_id="filled")),
+    ]
+    market = account.exchange.markets.resolve("BTC/USDT")
+    for order_id, client_id, status in zip(placed, ("mine", "filled"), ("open", "filled"), strict=True):
+        (found,) = await account.find_order(market, "", client_id)
+        assert (found.order_id, found.client_order_id, found.status) == (order_id, client_id, status)
+        (again,) = await account.find_order(market, order_id, "")
+        assert again == found
+    assert await account.find_order(market, "", "nobody") == []
+    assert len(hostile.book) == 2
+
+
+async def test_a_market_buy_by_amount_goes_only_where_the_unit_is_sure() -> None:
+    assert fact("gate").market_buy == "quote"
+    assert "market" in account_capabilities("gate").order_types
+    adapter = CcxtAccount.__new__(CcxtAccount)
+    adapter._name = "gate"
+    order = OrderRequest(market=None, side="buy", type="market", amount="1", client_order_id="t-1")  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="quote_amount"):
+        await adapter.place_order(order)
+
+
+def test_a_limit_maker_is_a_limit_order_that_only_rests() -> None:
+    import ccxt as library
+
+    raw = {
+        **{"symbol": "BTCUSDT", "orderId": 7, "clientOrderId": "mine", "price": "100.00000000", "side": "BUY"},
+        **{"origQty": "0.20100000", "executedQty": "0.00000000", "status": "NEW", "type": "LIMIT_MAKER", "time": 5},
+    }
+    order = order_of("binance", library.binance().parse_order(raw))
+    assert (order.type, order.post_only, order.price, order.amount) == ("limit", True, "100.00000000", "0.20100000")
+
+
+def test_exchanges_without_readable_orders_have_no_method_that_places() -> None:
+    assert account_class("hyperliquid") is CcxtViewer
+    assert not hasattr(CcxtViewer, "place_order")
+    assert account_class("kraken") is CcxtAccount
+
+
+@pytest.mark.parametrize("name", ["coinone", "cryptocom", "bitflyer", "zaif", "luno"])
+def test_where_ccxt_drops_the_client_id_orders_cant_be_recovered(name: str) -> None:
+    capabilities = account_capabilities(name)
+    assert capabilities.client_ids is None
+    assert capabilities.order_recovery == "none"
