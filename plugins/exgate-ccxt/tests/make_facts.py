@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-
 from exgate_ccxt.arguments import created, intent_of
 from exgate_ccxt.facts import CLIENT_IDS, Fact
 from exgate_ccxt.options import FORCED, options_of
@@ -27,6 +26,7 @@ from exgate_ccxt.private_options import private_options
 from exgate_ccxt.request_check import Mismatch, check, hosts_of
 from exgate_ccxt.table import rows
 from exgate_ccxt.wordings import wording_of
+
 from exgate_core import client_ids
 from exgate_core.models import ClientIds, Market, OrderRequest
 
@@ -282,14 +282,18 @@ async def run(ids: list[str], show: bool) -> list[Fact]:
         fact, why = await measure(exchange_id)
         found.append(fact)
         good = [case for case, reason in why.items() if not reason]
-        print(
-            f"{exchange_id:22}{'places' if fact.places else 'absent':8}{', '.join(good)}{'' if fact.places else '  ' + fact.absent}"
-        )
+        kind = "places" if fact.places else "absent"
+        say(f"{exchange_id:22}{kind:8}{', '.join(good)}{'' if fact.places else '  ' + fact.absent}")
         if show:
             for case, reason in why.items():
                 if reason:
-                    print(f"{'':24}{case}: {reason}")
+                    say(f"{'':24}{case}: {reason}")
     return found
+
+
+def say(line: str) -> None:
+    """One line for people."""
+    sys.stdout.write(f"{line}\n")
 
 
 def main() -> int:
@@ -303,7 +307,7 @@ def main() -> int:
     logging.disable()
     ids = arguments.ids or [row.id for row in rows()]
     found = asyncio.run(run(ids, arguments.show))
-    print(f"{sum(fact.places for fact in found)} of {len(found)} place and cancel orders")
+    say(f"{sum(fact.places for fact in found)} of {len(found)} place and cancel orders")
     if arguments.write:
         path = Path(__file__).resolve().parents[1] / "src" / "exgate_ccxt" / "facts.json"
         lines = ",\n".join(msgspec.json.encode(fact).decode() for fact in found)

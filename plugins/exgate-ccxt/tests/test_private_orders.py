@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 from exgate_ccxt.account import CcxtAccount, CcxtViewer, account_class
+from exgate_ccxt.desk import Desk
 from exgate_ccxt.facts import account_capabilities, fact
 from exgate_ccxt.failures import proven
 from exgate_ccxt.intents import Intent
@@ -16,9 +18,8 @@ from exgate_ccxt.privates import order_of
 
 from exgate_core.account import Account
 from exgate_core.clock import Runtime
-from exgate_core.errors import NotFound, NotSent, RateLimited, Refused
+from exgate_core.errors import DUPLICATE, NotFound, NotSent, RateLimited, Refused
 from exgate_core.models import OrderRequest
-from exgate_core.outcomes import DUPLICATE
 
 from .proofs.ccxt_chaos import Hostile, opened, serving
 
@@ -146,3 +147,56 @@ def test_where_ccxt_drops_the_client_id_orders_cant_be_recovered(name: str) -> N
     capabilities = account_capabilities(name)
     assert capabilities.client_ids is None
     assert capabilities.order_recovery == "none"
+
+
+class Lists:
+    """A ccxt client that keeps what its lists were asked for."""
+
+    def __init__(self, **pages: list[list[dict[str, Any]]]) -> None:
+        self.pages, self.asked = pages, list[tuple[str, Any]]()
+        self.has = {"fetchOrder": True}
+        self.exgate_markets = None
+
+    def __getattr__(self, name: str) -> Any:
+        async def answer(symbol: Any, since: Any, limit: Any, params: Any) -> list[dict[str, Any]]:
+            asked = sum(which == name for which, _ in self.asked)
+            self.asked.append((name, dict(params)))
+            pages = self.pages.get(name, [])
+            return pages[asked] if asked < len(pages) else []
+
+        return answer
+
+
+def shown(number: int, client_id: str = "") -> dict[str, Any]:
+    """An open order as ccxt shows it."""
+    numbers = {"price": "1.50", "amount": "2.0", "filled": "0"}
+    return {"id": str(number), "clientOrderId": client_id, "side": "buy", "type": "limit", "status": "open", **numbers}
+
+
+def desk_of(name: str, client: Lists) -> Desk:
+    desk = Desk(SimpleNamespace(name=name))  # type: ignore[arg-type]  # no more of a context is used
+    desk.client = client
+    return desk
+
+
+async def test_kraken_is_asked_by_the_field_under_which_it_was_told() -> None:
+    client = Lists(fetch_closed_orders=[[shown(9, "mine")]])
+    found = await desk_of("kraken", client).find(None, "", "mine")
+    assert [order.order_id for order in found] == ["9"]
+    asked = {"clientOrderId": "mine"}
+    assert client.asked == [("fetch_open_orders", asked), ("fetch_closed_orders", asked)]
+
+
+async def test_open_orders_are_paged_to_the_end() -> None:
+    pages = [[shown(1000 - row) for row in range(100)], [shown(900 - row) for row in range(40)]]
+    client = Lists(fetch_open_orders=pages)
+    found = await desk_of("okx", client).pending_orders(None)
+    assert len(found) == 140
+    assert [asked.get("after") for _, asked in client.asked] == [None, "901"]
+
+
+async def test_a_page_that_comes_again_ends_the_list() -> None:
+    page = [shown(row) for row in range(100)]
+    client = Lists(fetch_open_orders=[page, page, page])
+    assert len(await desk_of("gate", client).pending_orders(None)) == 100
+    assert len(client.asked) == 2

@@ -1,4 +1,4 @@
-"""Every exchange's requests, caught before they leave: what is declared is what they can do, and nothing else passes."""
+"""Every exchange's requests, caught before they leave: what is declared is what they can do, nothing else passes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_a_price_that_ccxt_rounds_never_leaves(price: str) -> None:
         await made.create_order("BTC/USDT", "limit", "buy", "1", price, {"clientOrderId": "mine"})
     await made.close()
     intent = intent_of("place", "okx", MARKET, made.markets["BTC/USDT"], order=order, client_order_id="mine")
-    with pytest.raises(Mismatch, match="its price is 45.6"):
+    with pytest.raises(Mismatch, match=r"its price is 45\.6"):
         check(intent, wording_of("okx"), hosts_of(made.urls["api"], made.hostname), *made.caught[-1])
 
 

@@ -1,198 +1,28 @@
-"""The private side: one class for every exchange of ccxt; each request is read again before it leaves."""
+"""The private side: two classes for every exchange of ccxt, one that places orders and one that only reads."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
-from exgate_core.budget import Lane
 from exgate_core.client import Context
-from exgate_core.errors import NotFound, Refused, Unimplemented
+from exgate_core.errors import NotFound, Refused
 from exgate_core.hookspecs import hookimpl
-from exgate_core.models import Balance, CancelResult, Market, Order, OrderRequest
+from exgate_core.models import Balance, CancelResult, CancelStatus, Market, Order, OrderRequest
 
-from .arguments import created, intent_of
-from .private_options import private_options
+from .arguments import created
+from .desk import Desk
 from .facts import account_capabilities, fact
-from .failures import proven
-from .intents import CURRENT, Intent
-from .loading import close_client, open_client
-from .privates import balances_of, order_of
-from .recovery import Page, page_of, recipe_of
-from .request_check import check, hosts_of
-from .wire import LANE, Outgoing
-from .wordings import wording_of
 
 __all__ = ["CcxtAccount", "CcxtViewer", "account_capabilities", "account_class"]
 
-_ACCOUNTS_FIRST: Final = frozenset({"htx", "bittrade", "ndax"})
-"""Exchanges whose orders name an account that must be asked for once."""
-_CATEGORY: Final = frozenset({"bybit", "bybiteu", "bybitid"})
-"""Exchanges whose questions must name the kind of market."""
 _ASYNCHRONOUS: Final = frozenset(
     """okx okxus myokx bybit bybiteu bybitid htx kucoin bitget bitfinex coinbase woo""".split()
 )
 """Exchanges that answer a cancel when they have taken it in, not when it is done."""
 _CANCELED_WITHOUT_MARKET: Final = frozenset({"coinbaseexchange"})
 """ccxt would send the unified symbol where the exchange's own belongs; the id says enough."""
-_MOST_PAGES: Final = 200
-
-
-class Desk:
-    """One ccxt client with keys; what both kinds of account are made of."""
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.name = context.name
-        self.client: Any = None
-        self._wording = wording_of(context.name)
-        self._hosts: frozenset[str] = frozenset()
-
-    async def open(self) -> None:
-        """Make the client, put the check in front of its requests, ask what orders will need."""
-        self.client = client = await open_client(self.context, self.name, private=True)
-        self._hosts = hosts_of(client.urls.get("api"), str(client.hostname or ""))
-        client.options = client.deep_extend(client.options, private_options(self.name))
-        client.exgate.check = self._check
-        client.on_rest_response = self._note
-        if self.name in _ACCOUNTS_FIRST:
-            await self.call(self.intent("read"), "data", client.load_accounts)
-
-    async def close(self) -> None:
-        """Close the client's connections."""
-        if self.client is not None:
-            await close_client(self.client)
-
-    def intent(self, operation: str, market: Market | None = None, **more: Any) -> Intent:
-        """What a call is meant to do."""
-        native = self.client.exgate_markets.ccxt.get(market.symbol) if market is not None else None
-        return intent_of(operation, self.name, market, native, **more)
-
-    async def call(self, intent: Intent, lane: Lane, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Run one call of ccxt under its intent. Raises what its failure proves."""
-        told, way = CURRENT.set(intent), LANE.set(lane)
-        try:
-            return await work()
-        except Exception as error:
-            judged = proven(error, intent, self.name)
-            if judged is error:
-                raise
-            raise judged from error
-        finally:
-            LANE.reset(way)
-            CURRENT.reset(told)
-
-    async def search(self, intent: Intent, work: Callable[[], Awaitable[Any]]) -> list[Order]:
-        """The orders that a search finds; "no such order" is none."""
-        try:
-            found = await self.call(intent, "cancels", work)
-        except NotFound:
-            return []
-        rows = found if isinstance(found, list) else [found]
-        return [order_of(self.name, row) for row in rows]
-
-    def _check(self, outgoing: Outgoing) -> None:
-        intent = CURRENT.get() or Intent("read")
-        check(intent, self._wording, self._hosts, outgoing.url, outgoing.method, outgoing.headers, outgoing.body)
-        intent.sends += 1
-        intent.status, intent.body = 0, ""
-
-    def _note(
-        self, code: int, reason: str, url: str, method: str, headers: Mapping[str, str], body: str, *_sent: object
-    ) -> str:
-        """ccxt's hook for a raw answer: kept, because only the answer proves anything."""
-        intent = CURRENT.get()
-        if intent is not None:
-            intent.status, intent.body, intent.headers = code, body, headers
-        return body.strip()
-
-    async def balances(self) -> Sequence[Balance]:
-        """Every row that the exchange sends."""
-        if not fact(self.name).balances:
-            raise Unimplemented(f"ccxt can't ask {self.name} for balances")
-        answer = await self.call(self.intent("read"), "data", self.client.fetch_balance)
-        return balances_of(self.name, answer, self.client.safe_currency_code)
-
-    async def pending_orders(self, market: Market | None) -> Sequence[Order]:
-        """All open orders, page by page."""
-        if not fact(self.name).open_orders:
-            raise Unimplemented(f"ccxt can't ask {self.name} for open orders")
-        return await self._listed("fetch_open_orders", market, {})
-
-    async def _listed(self, name: str, market: Market | None, params: Mapping[str, Any]) -> list[Order]:
-        symbol = market.symbol if market is not None else None
-        page, found = page_of(self.name), dict[str, Order]()
-        query = dict(params) | ({"category": "spot"} if self.name in _CATEGORY else {})
-        for number in range(1, _MOST_PAGES):
-            limit = page.size if page is not None else None
-            intent = self.intent("read", market)
-            rows = await self.call(intent, "data", lambda: getattr(self.client, name)(symbol, None, limit, query))
-            orders = [order_of(self.name, row) for row in rows]
-            fresh = [order for order in orders if order.order_id not in found]
-            found |= {order.order_id: order for order in fresh}
-            if page is None or not fresh or not (following := _next(page, number, rows, intent.body)):
-                break
-            query = {**query, page.param: following}
-        return list(found.values())
-
-    async def find(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
-        """By the order's id, else by its client id in every place that this exchange has."""
-        if order_id:
-            return await self._by_order_id(market, order_id)
-        return await self._by_client_id(market, client_order_id)
-
-    async def _by_order_id(self, market: Market | None, order_id: str) -> list[Order]:
-        symbol = market.symbol if market is not None else None
-        if not self.client.has.get("fetchOrder"):
-            listed = await self._listed("fetch_open_orders", market, {})
-            return [order for order in listed if order.order_id == order_id]
-        params = {"acknowledged": True, "category": "spot"} if self.name in _CATEGORY else {}
-        intent = self.intent("read", market)
-        found = await self.search(intent, lambda: self.client.fetch_order(order_id, symbol, params))
-        return [order for order in found if order.order_id == order_id]
-
-    async def _by_client_id(self, market: Market | None, client_order_id: str) -> list[Order]:
-        recipe, out = recipe_of(self.name), self.intent("read", client_order_id=client_order_id).client_order_id
-        symbol = market.symbol if market is not None else None
-        params = {recipe.listed_by: out} if recipe.listed_by else {}
-        for place in recipe.searches:
-            if place == "query":
-                by, named = ("", {recipe.key: out}) if recipe.key else (out, {})
-                intent = self.intent("read", market)
-                found = await self.search(intent, lambda by=by, named=named: self.client.fetch_order(by, symbol, named))
-            else:
-                found = await self._listed(_LISTS[place], market, params)
-            if ours := [order for order in found if order.client_order_id == client_order_id]:
-                return ours
-        return []
-
-
-_LISTS: Final = {"open": "fetch_open_orders", "closed": "fetch_closed_orders", "orders": "fetch_orders"}
-
-
-def _next(page: Page, number: int, rows: Sequence[Mapping[str, Any]], body: str) -> str:
-    """The parameter that asks for the following page; empty = this was the last."""
-    if page.kind == "cursor":
-        return _cursor(body, page.cursor)
-    if len(rows) < page.size:
-        return ""
-    return str(number + 1) if page.kind == "number" else min((str(row["id"]) for row in rows), key=_by_age)
-
-
-def _by_age(order_id: str) -> tuple[int, str]:
-    return len(order_id), order_id
-
-
-def _cursor(body: str, name: str) -> str:
-    from .exact import decode
-
-    try:
-        answer = decode(body)
-    except ValueError:
-        return ""
-    places = (answer, answer.get("result")) if isinstance(answer, dict) else ()
-    return next((str(place[name]) for place in places if isinstance(place, dict) and place.get(name)), "")
 
 
 class CcxtViewer:
@@ -225,38 +55,39 @@ class CcxtAccount:
     """One set of credentials on one exchange."""
 
     def __init__(self, context: Context) -> None:
-        self.desk = self._desk = Desk(context)
+        self.desk = Desk(context)
+        """The client and what guards it."""
         self._name = context.name
 
     async def __aenter__(self) -> CcxtAccount:
-        await self._desk.open()
+        await self.desk.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._desk.close()
+        await self.desk.close()
 
     @hookimpl(trylast=True)
     async def balances(self) -> Sequence[Balance]:
         """Every row that the exchange sends."""
-        return await self._desk.balances()
+        return await self.desk.balances()
 
     @hookimpl(trylast=True)
     async def pending_orders(self, market: Market | None) -> Sequence[Order]:
         """All open orders."""
-        return await self._desk.pending_orders(market)
+        return await self.desk.pending_orders(market)
 
     @hookimpl(trylast=True)
     async def find_order(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
         """Orders with this id, open or not, as far as ``order_recovery`` says."""
-        return await self._desk.find(market, order_id, client_order_id)
+        return await self.desk.find(market, order_id, client_order_id)
 
     @hookimpl(trylast=True)
     async def place_order(self, order: OrderRequest) -> str:
         """Send one order, once."""
         _refuse_unplaceable(self._name, order)
-        desk, arguments = self._desk, created(self._name, order)
+        desk, arguments = self.desk, created(self._name, order)
         intent = desk.intent("place", order.market, order=order, client_order_id=order.client_order_id)
         answer = await desk.call(
             intent,
@@ -276,19 +107,19 @@ class CcxtAccount:
     async def cancel_order(self, market: Market | None, order_id: str, client_order_id: str) -> CancelResult:
         """Cancel one order; one that is named by its client id is looked up first."""
         if not order_id:
-            found = await self._desk.find(market, "", client_order_id)
+            found = await self.desk.find(market, "", client_order_id)
             still = [order for order in found if order.status in ("open", "partially_filled")]
             if not still:
                 raise NotFound(f"{self._name} has no open order with the client order id {client_order_id}")
             order_id = still[0].order_id
-        desk = self._desk
+        desk = self.desk
         symbol = market.symbol if market is not None and self._name not in _CANCELED_WITHOUT_MARKET else None
         intent = desk.intent("cancel", market, order_id=order_id)
         answer = await desk.call(intent, "cancels", lambda: desk.client.cancel_order(order_id, symbol))
         return CancelResult(status=_canceled(self._name, answer))
 
 
-def _canceled(name: str, answer: object) -> Any:
+def _canceled(name: str, answer: object) -> CancelStatus:
     said = answer.get("status") if isinstance(answer, dict) else None
     if said in ("canceled", "expired"):
         return "canceled"

@@ -12,23 +12,22 @@ from typing import Final
 
 from exgate_core.errors import DUPLICATE, ExGateError, NotFound, NotSent, RateLimited, Refused
 
-
 from .intents import Intent
 
-__all__ = ["is_missing", "proven"]
+__all__ = ["proven"]
 
 _DEFINITE: Final = frozenset(
-    """AuthenticationError PermissionDenied AccountNotEnabled AccountSuspended BadSymbol BadRequest ArgumentsRequired
-    OperationRejected NoChange MarketClosed ManualInteractionNeeded RestrictedLocation InsufficientFunds InvalidOrder
-    OrderImmediatelyFillable OrderNotFillable DuplicateOrderId ContractUnavailable InvalidNonce NotSupported
-    OnMaintenance""".split()
+    """AuthenticationError PermissionDenied AccountNotEnabled AccountSuspended BadSymbol BadRequest
+    ArgumentsRequired OperationRejected NoChange MarketClosed ManualInteractionNeeded RestrictedLocation
+    InsufficientFunds InvalidOrder OrderImmediatelyFillable OrderNotFillable DuplicateOrderId
+    ContractUnavailable InvalidNonce NotSupported OnMaintenance""".split()
 )
 """ccxt's classes that its tables of codes give to refusals only."""
 _LIMITS: Final = frozenset({"DDoSProtection", "RateLimitExceeded"})
 _MISSING: Final = frozenset({"OrderNotFound"})
 _LIMITS_PROVE: Final = frozenset(
-    """binance binanceus okx okxus myokx kraken coinbase coinbaseexchange bybit bybiteu bybitid gate gateeu kucoin bitget
-    mexc""".split()
+    """binance binanceus okx okxus myokx kraken coinbase coinbaseexchange bybit bybiteu bybitid gate gateeu kucoin
+    bitget mexc""".split()
 )
 """Exchanges whose documents say that a request answered by 429 or 418 was not processed."""
 _DOUBLE: Final = re.compile(
@@ -51,8 +50,10 @@ def proven(error: Exception, intent: Intent, exchange_id: str) -> Exception:
         return Refused(f"it can't be sent as it is: {_text(error)}", reason="NOT_SENDABLE")
     if _never_left(error):
         return NotSent(f"no connection to {exchange_id}: {_text(error)}")
-    if not intent.status:
-        return error
+    return _of_answer(error, intent, exchange_id) if intent.status else error
+
+
+def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
     kind, said = type(error).__name__, _said(intent.body)
     if kind in _LIMITS or intent.status in (418, 429):
         return _limit(error, intent, exchange_id, said)
@@ -63,11 +64,6 @@ def proven(error: Exception, intent: Intent, exchange_id: str) -> Exception:
     if kind in _MISSING:
         return NotFound(said)
     return Refused(said) if kind in _DEFINITE else error
-
-
-def is_missing(error: Exception, intent: Intent) -> bool:
-    """Whether an exchange's own answer says that there is no such order."""
-    return type(error).__name__ in _MISSING and 0 < intent.status < 500 and bool(_said(intent.body))
 
 
 def _of_place(error: Exception, kind: str, said: str) -> Exception:

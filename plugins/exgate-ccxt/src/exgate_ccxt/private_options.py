@@ -1,4 +1,4 @@
-"""Options of clients that hold keys: no hidden first calls, no builder's fees, short windows for requests on the way."""
+"""Options of clients that hold keys: no hidden first calls, no builder's fees, short windows on the way."""
 
 from __future__ import annotations
 

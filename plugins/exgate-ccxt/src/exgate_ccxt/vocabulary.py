@@ -10,35 +10,37 @@ from typing import Final
 
 SYMBOL: Final = frozenset(
     """symbol market pair instid productid productcode instrumentname instrumentcode currencypair coinpair book
-    assetpairname marketid marketsymbol pairsymbol pairid ordercurrency paymentcurrency basecurrency quotecurrency
-    primarycurrencycode secondarycurrencycode coin cointype currency targetcurrency instrumentid uppercaseid
-    asset base quote tradingpair currency1 currency2""".split()
+    assetpairname marketid marketsymbol pairsymbol pairid ordercurrency paymentcurrency basecurrency
+    quotecurrency primarycurrencycode secondarycurrencycode coin cointype currency targetcurrency instrumentid
+    uppercaseid asset base quote tradingpair currency1 currency2""".split()
 )
 WORDS: Final = frozenset(
-    """side type ordertype ordermethod ordtype action direction childordertype tapimethod condition timeinforce force
-    tif oflags flags isbid postonly ordermethodtype orderconfiguration. execinst executioninstructions makeronly
-    timeinforcevalue postonlyflag method which ordertypeid limittype ordersubtype validity op orderside immediateorcancel ioc options""".split()
+    """side type ordertype ordermethod ordtype action direction childordertype tapimethod condition timeinforce
+    force tif oflags flags isbid postonly ordermethodtype orderconfiguration. execinst executioninstructions
+    makeronly timeinforcevalue postonlyflag method which ordertypeid limittype ordersubtype validity op
+    orderside immediateorcancel ioc options""".split()
 )
 PRICE: Final = frozenset("price px rate limitprice pricestr unitprice orderprice".split())
 AMOUNT: Final = frozenset(
-    "amount quantity qty size sz volume basesize orderqty major units baseamount basevolume ordersize".split()
+    """amount quantity qty size sz volume basesize orderqty major units baseamount basevolume ordersize""".split()
 )
 COST: Final = frozenset(
     """quotesize quoteorderqty quoteamount quotequantity cost total notional funds value marketbuyamount
-    countervolume minor quotevolume volumequote ordervalue amountquote totalamount quoteordersize quoteqty quoteorderamount""".split()
+    countervolume minor quotevolume volumequote ordervalue amountquote totalamount quoteordersize quoteqty
+    quoteorderamount""".split()
 )
 STOP: Final = frozenset("stopprice triggerprice stoppx stop triggerpx".split())
 FREE: Final = frozenset(
-    """nonce tapinonce timestamp signature sig recvwindow accesskeyid signaturemethod signatureversion signaturenonce
-    apikey publickey key apiid sign reqtime tonce time ts requestid apiexpires accesstoken clientts deviceid
-    noncewindow user signer neworderresptype ordresptype uid userid""".split()
+    """nonce tapinonce timestamp signature sig recvwindow accesskeyid signaturemethod signatureversion
+    signaturenonce apikey publickey key apiid sign reqtime tonce time ts requestid apiexpires accesstoken
+    clientts deviceid noncewindow user signer neworderresptype ordresptype uid userid""".split()
 )
 """Who asks and when: says nothing about the order."""
 ORDER_ID: Final = frozenset(
     """orderid id ordid txid uuid ids orderids origclientorderid clientorderid clientid clordid cliordid clientoid
     orderlinkid identifier cid uid text ordernumber orderno clorderid orderguid orderhash childorderacceptanceid
-    childorderid origclordid clientoids entrustid number client referenceid origclientid clientorderids oid userref
-    newclientorderid clientuserid ordersid clordids customid tag externaloid externalid""".split()
+    childorderid origclordid clientoids entrustid number client referenceid origclientid clientorderids oid
+    userref newclientorderid clientuserid ordersid clordids customid tag externaloid externalid""".split()
 )
 
 CONSTANTS: Final = frozenset(

@@ -323,14 +323,14 @@ def main() -> int:
             careless += asyncio.run(naive(seed, count // 2, kind))
         total = seeds * (count // 2)
         names = ("lost", "doubled", "without id", "wrong id", "unknown")
-        print(f"{kind}: {total} orders, seeds {arguments.seed} to {arguments.seed + seeds - 1}")  # noqa: T201
-        print(f"  told: {dict(told)}; faulted {told['faulted calls'] / told['calls']:.0%} of calls")  # noqa: T201
-        print("  by the exchange's book:", ", ".join(f"{wrong[name]} {name}" for name in names))  # noqa: T201
-        print("  while the storm lasted:", ", ".join(f"{wrong[f'{n} in the storm']} {n}" for n in names))  # noqa: T201
-        print("  plain ccxt:", ", ".join(f"{careless[name]} {name}" for name in names[:4]))  # noqa: T201
+        print(f"{kind}: {total} orders, seeds {arguments.seed} to {arguments.seed + seeds - 1}")
+        print(f"  told: {dict(told)}; faulted {told['faulted calls'] / told['calls']:.0%} of calls")
+        print("  by the exchange's book:", ", ".join(f"{wrong[name]} {name}" for name in names))
+        print("  while the storm lasted:", ", ".join(f"{wrong[f'{n} in the storm']} {n}" for n in names))
+        print("  plain ccxt:", ", ".join(f"{careless[name]} {name}" for name in names[:4]))
         sure = ("lost", "doubled", "without id", "wrong id")
         bad += sum(wrong[name] + wrong[f"{name} in the storm"] for name in sure) + (wrong["unknown"] > total * 0.01)
-    print(f"{time.monotonic() - start:.0f} s")  # noqa: T201
+    print(f"{time.monotonic() - start:.0f} s")
     return 1 if bad else 0
 
 
