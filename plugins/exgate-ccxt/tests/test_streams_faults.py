@@ -72,8 +72,8 @@ async def test_a_lost_frame_never_leaves_a_wrong_book(venue: Any, name: str) -> 
     session, symbol = BUSY[name]
     copy = Copy(name, 1000 if name != "okx" else 400)
     async with opened(venue, name, session) as exchange:
-        break_streams(venue, skip=[40])
-        venue.state.config["speed"] = 200  # so that the snapshot is there when the frame isn't
+        break_streams(venue, skip=[30])
+        venue.state.config["speed"] = 60  # so that the snapshot is there when the frame isn't
         with anyio.fail_after(5), pytest.raises(Exception):  # noqa: B017
             await exchange.pull_depth(market_of(exchange, symbol), copy.levels, copy.take)
 

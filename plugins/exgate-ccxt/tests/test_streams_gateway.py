@@ -35,7 +35,7 @@ async def served(venue: Any, tmp_path: Path) -> AsyncIterator[Served]:
         for name in NAMES
     }
     settings = Settings(server=Server(port=0, state_dir=str(tmp_path)), local=Local(idle_stop=60.0), exchanges=sections)
-    async with serving(settings, runtime=FastClock(10).runtime()) as running:
+    async with serving(settings, runtime=FastClock(5).runtime()) as running:
         yield running
 
 

@@ -24,7 +24,8 @@ class BookTap:
         self._emit = emit
         self._book: Any = None
         self._changes: dict[str, dict[str, str]] = {side: {} for side in _SIDES}
-        self._begun = False
+        self.begun = False
+        """Whether anything was handed on so far."""
         self._whole = True
         self._told = False
         self._sequence = 0
@@ -57,7 +58,7 @@ class BookTap:
 
     def alive(self) -> None:
         """Before the first book that would say nothing."""
-        if self._begun:
+        if self.begun:
             self._emit(None)
 
     def _take(self, symbol: Any, book: Any) -> None:
@@ -84,7 +85,7 @@ class BookTap:
 
     def _send_whole(self) -> None:
         book = self._book
-        self._whole, self._begun, self._told = False, True, True
+        self._whole, self.begun, self._told = False, True, True
         self._clear()
         self._sequence = _integer(book["nonce"])
         self._emit(

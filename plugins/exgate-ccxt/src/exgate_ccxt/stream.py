@@ -55,6 +55,10 @@ class Tap(Protocol):
     def flush(self) -> bool:
         """Hand on what the frame brought. False if that is nothing."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything was handed on so far."""
+
     def alive(self) -> None:
         """The connection was just proven alive, and the subscription wasn't refused."""
 
@@ -72,6 +76,7 @@ class Stream:
         self._answers = False
         self._asked: float | None = None
         self._accepted = False
+        self._inside = False
         self._exchange = self._copy(client)
         tap.attach(self._exchange)
 
@@ -147,6 +152,8 @@ class Stream:
     def _resolve(self, original: Any, result: Any, message_hash: Any) -> Any:
         if not self._over.done():
             self._tap.resolved(result)
+            if not self._inside:
+                self._tap.flush()
         return original(result, message_hash)
 
     def _message(self, link: Any, message: Any) -> None:
@@ -158,6 +165,7 @@ class Stream:
         if self._over.done():
             return
         self._heard = now = self._context.clock.monotonic()
+        self._inside = True
         try:
             original(frame)
             if frame.type.name in _SPEAKS:
@@ -168,6 +176,8 @@ class Stream:
         except Exception as error:
             # In ccxt's own callback it would end the reading without a word.
             self.fail(error)
+        finally:
+            self._inside = False
 
     def _spoken(self, now: float) -> None:
         if self._over.done():
@@ -186,9 +196,12 @@ class Stream:
 
     async def _subscribe(self, watch: Callable[[Any], Awaitable[Any]]) -> None:
         try:
-            await watch(self._exchange)
+            result = await watch(self._exchange)
         except Exception as error:
             self.fail(error)
+        else:
+            if result and not self._tap.begun:
+                self.fail(Unavailable("ccxt keeps what this stream sends where it isn't seen."))
 
     async def _watch_over(self) -> None:
         while True:

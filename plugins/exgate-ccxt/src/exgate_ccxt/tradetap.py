@@ -22,6 +22,8 @@ class TradeTap:
         self._convert = convert
         self._emit = emit
         self._batch: list[Trade] = []
+        self.begun = False
+        """Whether anything was handed on so far."""
 
     def attach(self, exchange: Any) -> None:
         """Listen at the caches that the copy will make."""
@@ -40,7 +42,7 @@ class TradeTap:
         """One batch per frame."""
         if not self._batch:
             return False
-        batch, self._batch = self._batch, []
+        batch, self._batch, self.begun = self._batch, [], True
         self._emit(batch)
         return True
 
