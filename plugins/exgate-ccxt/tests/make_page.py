@@ -22,7 +22,7 @@ a plugin of their own are served by that one where it can, and may promise more 
 
 MEANINGS = {
     "digits": "`exact`: book and trade came back to the last digit and zero when the table was made; "
-    "tried again whenever the exchange opens. Else what doesn't",
+    "tried again whenever the exchange opens. Else what did not",
     "book": "`stream`, or `asked` where `isLocal=true` asks the exchange; "
     "the most levels a side that one answer holds; `-` = none",
     "trades": "`stream`; `polled` where `pull_trade` asks again and again; `-` = none",

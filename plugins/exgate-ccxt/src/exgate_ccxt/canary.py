@@ -20,6 +20,14 @@ DIGITS = "1234567.8901234567890123450"
 """More digits than a float holds, and a zero at the end."""
 
 _TIME = "1618678142557000"
+_PRIVATE = frozenset(
+    {
+        *("OrderGuid", "PrimaryCurrencyCode", "SecondaryCurrencyCode", "baseCurrency", "factor", "fee", "fee_base"),
+        *("fee_counter", "fees", "order", "orderId", "order_id", "quoteCurrency", "reference"),
+    }
+)
+"""Fields of one's own trades, by which ccxt tells them from everybody's."""
+_NAMES = ("market", "symbol")
 _TIMES = ("current", "microtimestamp", "time", "timestamp")
 _LONGEST = 5
 _FIELDS = 16
@@ -33,13 +41,17 @@ class _Any(dict[str, Any]):
         self._value, self._candid = value, candid
 
     def __getitem__(self, key: str) -> Any:
-        return _TIME if key in _TIMES and not isinstance(self._value, str) else self._value
+        if key in _PRIVATE:
+            raise KeyError(key)
+        if isinstance(self._value, str):
+            return self._value
+        return _TIME if key in _TIMES else DIGITS if key in _NAMES else self._value
 
     def __contains__(self, key: object) -> bool:
         return self._candid
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self[key]
+        return default if key in _PRIVATE else self[key]
 
     def items(self) -> Any:
         return [(DIGITS, self._value)]
@@ -107,8 +119,8 @@ class Canary:
 def _answers() -> Iterator[Any]:
     for length, candid in itertools.product(range(_LONGEST), (True, False)):
         for shape in itertools.product("dl", repeat=length):
-            for row in (_Any(DIGITS, candid=candid), [DIGITS] * _FIELDS):
-                answer: Any = [row]
+            for row in ([_Any(DIGITS, candid=candid)], [[DIGITS] * _FIELDS], [DIGITS] * _FIELDS):
+                answer: Any = row
                 for kind in reversed(shape):
                     answer = _Any(answer, candid=candid) if kind == "d" else [answer]
                 yield answer

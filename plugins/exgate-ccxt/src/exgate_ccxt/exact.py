@@ -8,7 +8,7 @@ import msgspec
 
 from exgate_core.numbers import plain
 
-__all__ = ["Num", "decode", "safe_float", "text"]
+__all__ = ["Num", "decode", "text"]
 
 _DECODER = msgspec.json.Decoder(float_hook=str)
 
@@ -60,11 +60,3 @@ def text(value: object) -> str:
     if isinstance(value, bool):
         raise ValueError(f"not a decimal number: {value}")
     return plain(str(value))
-
-
-def safe_float(dictionary: Any, key: Any, default: Any = None) -> Any:
-    """ccxt's ``safe_float`` with the text kept."""
-    try:
-        return Num(dictionary[key])
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        return default

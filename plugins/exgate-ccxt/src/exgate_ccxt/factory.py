@@ -9,6 +9,7 @@ from typing import Any
 from ccxt.async_support.base.ws.client import Client
 
 from . import exact
+from .safely import READERS
 from .truth import NOTE, checked
 from .wire import Outgoing, Wire
 
@@ -120,7 +121,7 @@ _NEVER = ("handle_builder_fee_approval", "approve_builder_fee", "approve_builder
 _made: dict[str, type[Any]] = {}
 _OVERRIDES: dict[str, Any] = {
     "number": exact.Num,
-    "safe_float": staticmethod(exact.safe_float),
+    **READERS,
     "fetch": _fetch,
     "throttle": _throttle,
     "on_json_response": _on_json_response,

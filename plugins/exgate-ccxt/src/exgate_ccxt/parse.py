@@ -14,7 +14,13 @@ __all__ = ["depth_of", "raw_amount", "trade_of", "trades_of"]
 _MAKERS_SIDE = frozenset({"coinbase"})
 """Exchanges whose trades carry the side of the maker, which ccxt hands on as if it were the taker's."""
 
-_COMPUTED: Mapping[str, str] = {"bitso": "amount", "btcturk": "amount", "gate": "amount", "gateeu": "amount"}
+_COMPUTED: Mapping[str, str] = {
+    "bitso": "amount",
+    "btcturk": "amount",
+    "gate": "amount",
+    "gateeu": "amount",
+    "nado": "base_filled",
+}
 """Where ccxt takes the absolute value of the amount: the field that holds it."""
 
 _SIDES: Mapping[object, Side] = {"buy": "buy", "sell": "sell"}

@@ -1,0 +1,82 @@
+"""Every digit survives ccxt's arithmetic-minded readers."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+
+import pytest
+from exgate_ccxt.exact import Num, decode, text
+from exgate_ccxt.safely import READERS
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("ccxt")
+
+DECIMALS = st.from_regex(r"(0|[1-9][0-9]{0,19})\.[0-9]{1,20}", fullmatch=True)
+STRING = READERS["safe_string"].__func__
+INTEGER = READERS["safe_integer"].__func__
+
+
+@given(DECIMALS)
+def test_a_number_prints_as_it_came(digits: str) -> None:
+    number = Num(digits)
+    assert str(number) == repr(number) == text(number) == digits
+    assert number == float(digits) and number + 0 == float(digits)
+    for twin in (copy.deepcopy(number), pickle.loads(pickle.dumps(number)), Num(number)):
+        assert str(twin) == digits
+
+
+@given(DECIMALS, st.integers(min_value=-(10**30), max_value=10**30))
+def test_json_keeps_decimals_as_text_and_integers_whole(digits: str, integer: int) -> None:
+    body = f'{{"a": {digits}, "b": [{integer}], "c": "{digits}"}}'
+    assert decode(body) == {"a": digits, "b": [integer], "c": digits}
+
+
+@pytest.mark.parametrize("body", ["", "nul", "{", '{"a":1', "<html>", "NaN", "[1,]", '{"a":1}}'])
+def test_what_is_no_json_is_an_error(body: str) -> None:
+    with pytest.raises(ValueError, match="not JSON"):
+        decode(body)
+
+
+@given(DECIMALS)
+def test_a_price_that_was_parsed_once_is_still_there_when_it_is_read_again(digits: str) -> None:
+    row = {"price": Num(digits)}
+    assert STRING(row, "price") == digits
+    assert READERS["safe_string_2"].__func__(row, "p", "price") == digits
+    assert READERS["safe_string_n"].__func__(row, ["p", "price"]) == digits
+    assert str(READERS["safe_float"].__func__({"price": digits}, "price")) == digits
+
+
+@given(st.integers(min_value=0, max_value=10**30))
+def test_integers_do_not_pass_through_a_float(integer: int) -> None:
+    assert INTEGER({"id": integer}, "id") == integer
+    assert INTEGER({"id": str(integer)}, "id") == integer
+    assert STRING({"id": json.loads(str(integer))}, "id") == str(integer)
+
+
+def test_the_readers_read_the_rest_as_ccxt_does() -> None:
+    import ccxt
+
+    rows = [{"a": value} for value in ("", "x", "Ab", None, 0, 1, True, 1.5, "1.5", "100.0", "-3", [], {}, [1])]
+    rows += [{}, {"b": 1}]
+    for name, reader in READERS.items():
+        if name.endswith(("_2", "_n")):
+            continue
+        theirs = getattr(ccxt.Exchange, name)
+        for row in rows:
+            assert reader.__func__(row, "a", "d") == theirs(row, "a", "d"), (name, row)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, ""), (1, "1"), (1e-08, "0.00000001"), ("1.1522E-4", "0.00011522")]
+)
+def test_anything_that_ccxt_returns_becomes_plain_text(value: object, expected: str) -> None:
+    assert text(value) == expected
+
+
+@pytest.mark.parametrize("value", [True, "nan", "inf", "x", float("nan")])
+def test_what_is_no_number_is_an_error(value: object) -> None:
+    with pytest.raises(ValueError, match="not a decimal"):
+        text(value)
