@@ -35,7 +35,7 @@ def sent(body: str = "", status: int = 200, operation: Any = "place", **headers:
 
 
 def refused_connection() -> Exception:
-    error = ccxt.ExchangeNotAvailable("binance POST")
+    error: Exception = ccxt.ExchangeNotAvailable("binance POST")
     error.__cause__ = aiohttp.ClientConnectorError(None, OSError("refused"))  # type: ignore[arg-type]  # no key needed
     return error
 

@@ -154,7 +154,8 @@ async def test_orders_placed_and_canceled_as_recorded(venue: Any, shared: Path) 
                 iter(account.desk.client.exgate_markets.values)
             )
             if record["op"] == "order":
-                identity = client_ids.own(account_capabilities(name).client_ids, "recorded")
+                rule = account_capabilities(name).client_ids
+                identity = client_ids.own(rule, "recorded") if rule is not None else ""
                 order = OrderRequest(
                     market=market, side="buy", type="limit", price="46", amount="1", client_order_id=identity
                 )

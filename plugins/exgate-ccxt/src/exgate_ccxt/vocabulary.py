@@ -22,18 +22,18 @@ WORDS: Final = frozenset(
 )
 PRICE: Final = frozenset("price px rate limitprice pricestr unitprice orderprice".split())
 AMOUNT: Final = frozenset(
-    """amount quantity qty size sz volume basesize orderqty major units baseamount basevolume ordersize""".split()
+    """amount quantity qty size sz volume basesize orderqty major units baseamount basevolume ordersize amountccy1""".split()
 )
 COST: Final = frozenset(
     """quotesize quoteorderqty quoteamount quotequantity cost total notional funds value marketbuyamount
-    countervolume minor quotevolume volumequote ordervalue amountquote totalamount quoteordersize quoteqty
+    countervolume minor quotevolume volumequote ordervalue amountquote totalamount quoteordersize quoteqty amountccy2
     quoteorderamount""".split()
 )
 STOP: Final = frozenset("stopprice triggerprice stoppx stop triggerpx".split())
 FREE: Final = frozenset(
     """nonce tapinonce timestamp signature sig recvwindow accesskeyid signaturemethod signatureversion
     signaturenonce apikey publickey key apiid sign reqtime tonce time ts requestid apiexpires accesstoken
-    clientts deviceid noncewindow user signer neworderresptype ordresptype uid userid""".split()
+    clientts deviceid noncewindow user signer cancelrequestid neworderresptype ordresptype uid userid""".split()
 )
 """Who asks and when: says nothing about the order."""
 ORDER_ID: Final = frozenset(
