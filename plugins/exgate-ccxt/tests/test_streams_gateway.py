@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +12,29 @@ import anyio
 import pytest
 
 from exgate_core.settings import Local, Section, Server, Settings
-from tests.support.serving import Served, serving
+from tests.support.serving import serving
 
 from .streaming import SESSIONS, FastClock, streamed, wanted
 
 aiohttp = pytest.importorskip("aiohttp")
 pytestmark = pytest.mark.anyio
 
-NAMES = ("binance", "binanceus", "bitstamp", "coinbase", "coinbaseexchange", "kraken", "okx")
 AGGREGATE = {"ccxt": {"options": {"watchTrades": {"name": "aggTrade"}, "fetchTradesMethod": "publicGetAggTrades"}}}
 HISTORY = "GET .*(/trades|/Trades|/aggTrades|/transactions|ticker)"
 
 
-@pytest.fixture
-async def served(venue: Any, tmp_path: Path) -> AsyncIterator[Served]:
-    sections = {
-        f"{name}-c": Section(
-            exchange=name,
-            plugin="exgate-ccxt",
-            upstream_prefix=venue.url,
-            extra=AGGREGATE if name.startswith("binance") else {},
-        )
-        for name in NAMES
-    }
-    settings = Settings(server=Server(port=0, state_dir=str(tmp_path)), local=Local(idle_stop=60.0), exchanges=sections)
-    async with serving(settings, runtime=FastClock(5).runtime()) as running:
-        yield running
-
-
-def play(venue: Any, session: str, **config: Any) -> str:
+@asynccontextmanager
+async def gateway(venue: Any, state: Path, session: str) -> AsyncIterator[str]:
+    """The URL of a gateway's exchange over a recording."""
     name = session.partition("/")[0]
-    venue.state.config.update(speed="max", session={name: session}, **config)
-    return f"{name}-c"
+    venue.state.config.update(speed="max", session={name: session})
+    extra = AGGREGATE if name.startswith("binance") else {}
+    section = Section(exchange=name, plugin="exgate-ccxt", upstream_prefix=venue.url, extra=extra)
+    settings = Settings(
+        server=Server(port=0, state_dir=str(state)), local=Local(idle_stop=60.0), exchanges={"one": section}
+    )
+    async with serving(settings, runtime=FastClock(5).runtime()) as running:
+        yield f"{running.url}/v1/one"
 
 
 async def read_trades(url: str, count: int) -> list[tuple[str, ...]]:
@@ -69,31 +61,29 @@ STREAMED = [
 
 @pytest.mark.parametrize(("session", "symbol"), STREAMED)
 async def test_every_trade_once_though_the_stream_is_cut(
-    served: Served, venue: Any, shared: Path, session: str, symbol: str
+    venue: Any, shared: Path, tmp_path: Path, session: str, symbol: str
 ) -> None:
     expected = [wanted(trade) for trade in streamed(shared)[session][symbol]["trades"]]
-    entry = play(venue, session)
     # The exchange's history is of another day; the recording starts again when the stream is opened again.
     venue.state.faults = [
         {"match": HISTORY, "status": 503, "times": -1},
         {"kind": "ws", "cut_after": max(3, len(expected) // 2), "times": 1},
     ]
-    url = f"{served.url}/v1/{entry}/pull_trade?symbol={symbol}"
-    with anyio.fail_after(45):
-        got = await read_trades(url, len(expected))
+    async with gateway(venue, tmp_path, session) as url:
+        with anyio.fail_after(45):
+            got = await read_trades(f"{url}/pull_trade?symbol={symbol}", len(expected))
     assert got == expected
 
 
 @pytest.mark.parametrize("session", [session for session in SESSIONS if "small" not in session])
-async def test_local_depth_is_the_final_book(served: Served, venue: Any, shared: Path, session: str) -> None:
+async def test_local_depth_is_the_final_book(venue: Any, shared: Path, tmp_path: Path, session: str) -> None:
     symbol = SESSIONS[session][0]
     expected = streamed(shared)[session][symbol]["final_book"]
-    entry = play(venue, session)
     query = {"symbol": symbol, "limit": "25", "isLocal": "true", "tolerate_interval": "30"}
-    async with aiohttp.ClientSession() as client:
-        with anyio.fail_after(20):
+    async with gateway(venue, tmp_path, session) as url, aiohttp.ClientSession() as client:
+        with anyio.fail_after(30):
             while True:
-                async with client.get(f"{served.url}/v1/{entry}/depth", params=query) as answer:
+                async with client.get(f"{url}/depth", params=query) as answer:
                     found = await answer.json()
                     if answer.headers.get("ExGate-Source") == "local" and levels(found) == expected_levels(expected):
                         return
