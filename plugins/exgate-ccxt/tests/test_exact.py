@@ -59,10 +59,8 @@ def test_integers_do_not_pass_through_a_float(integer: int) -> None:
 def test_the_readers_read_the_rest_as_ccxt_does() -> None:
     import ccxt
 
-    rows: list[dict[str, object]] = [
-        {"a": value} for value in ("", "x", "Ab", None, 0, 1, True, 1.5, "1.5", "100.0", "-3", [], {}, [1])
-    ]
-    rows += [{}, {"b": 1}]
+    values: list[object] = ["", "x", "Ab", None, 0, 1, True, 1.5, "1.5", "100.0", "-3", [], {}, [1]]
+    rows: list[dict[str, object]] = [{}, {"b": 1}, *({"a": value} for value in values)]
     for name, reader in READERS.items():
         if name.endswith(("_2", "_n")):
             continue
