@@ -195,8 +195,7 @@ def _read_tokens(path: Path) -> Tokens:
     token = path.read_bytes().strip()
     if len(token) < _SHORTEST_TOKEN:
         raise FailedPrecondition(
-            f"{path} holds no token of at least {_SHORTEST_TOKEN} characters; delete it, so that a new one "
-            "is made.",
+            f"{path} holds no token of at least {_SHORTEST_TOKEN} characters; delete it, so that a new one is made.",
             reason="TOKEN_FILE",
         )
     return Tokens({hashlib.sha256(token).digest(): "trade"}, path)
@@ -268,9 +267,7 @@ def _check_body(method: str, headers: Headers) -> None:
 
 def body_too_large() -> InvalidArgument:
     """The answer to a body above ``MAX_BODY``: 413."""
-    return InvalidArgument(
-        f"a body may have {MAX_BODY} bytes. Nothing was sent.", reason="BODY_TOO_LARGE", status=413
-    )
+    return InvalidArgument(f"a body may have {MAX_BODY} bytes. Nothing was sent.", reason="BODY_TOO_LARGE", status=413)
 
 
 def _is_json(types: list[bytes]) -> bool:

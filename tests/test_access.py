@@ -274,14 +274,14 @@ def test_an_open_door_needs_tls(server: dict[str, Any], local: bool) -> None:
     if local:
         check_bind(Server(**server))
     else:
-        with pytest.raises(FailedPrecondition, match="server.tls is not set"):
+        with pytest.raises(FailedPrecondition, match=r"server\.tls is not set"):
             check_bind(Server(**server))
     check_bind(Server(**server, tls="at-proxy"))
 
 
 @pytest.mark.parametrize("tls", ["yes", "cert.pem", "missing.pem:missing.key", ":", "at-proxy "])
 def test_tls_must_name_files_that_are_there(tls: str) -> None:
-    with pytest.raises(FailedPrecondition, match="server.tls"):
+    with pytest.raises(FailedPrecondition, match=r"server\.tls"):
         check_bind(Server(tls=tls))
 
 
@@ -301,5 +301,5 @@ def test_a_token_that_others_read_or_guess_stops_the_start(tmp_path: Path, text:
     file = tmp_path / TOKEN_FILE
     file.write_text(text)
     file.chmod(mode)
-    with pytest.raises(FailedPrecondition, match="others can read|holds no token"):
+    with pytest.raises(FailedPrecondition, match=r"others can read|holds no token"):
         load_tokens(tmp_path)

@@ -220,7 +220,7 @@ def test_a_unix_socket_is_served_to_its_owner_only(tmp_path: Path) -> None:
             answer = request(running.address, "/healthz", host=host)
             assert answer is not None
             assert answer.status == status
-        with pytest.raises(FailedPrecondition, match="can.t listen on"):
+        with pytest.raises(FailedPrecondition, match=r"can.t listen on"):
             listen(Server(uds=str(path)))
         client = RawSocket(running.address, host="localhost")
         client.close()
@@ -233,7 +233,7 @@ def test_an_address_in_use_is_said_clearly() -> None:
 
 def test_an_unsafe_bind_does_not_start(tmp_path: Path) -> None:
     settings = Settings(server=Server(host="0.0.0.0", port=0, state_dir=str(tmp_path)))
-    with pytest.raises(FailedPrecondition, match="server.tls is not set"):
+    with pytest.raises(FailedPrecondition, match=r"server\.tls is not set"):
         serve(settings, load_catalogue(()), ready=lambda line: pytest.fail(line))
 
 
