@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from exgate_ccxt.account import CcxtAccount, CcxtViewer, account_class
-from exgate_ccxt.desk import Desk
+from exgate_ccxt.desk import Desk, _fill_in
 from exgate_ccxt.facts import account_capabilities, fact
 from exgate_ccxt.failures import proven
 from exgate_ccxt.intents import Intent
@@ -200,3 +200,12 @@ async def test_a_page_that_comes_again_ends_the_list() -> None:
     client = Lists(fetch_open_orders=[page, page, page])
     assert len(await desk_of("gate", client).pending_orders(None)) == 100
     assert len(client.asked) == 2
+
+
+def test_keys_go_where_an_exchange_looks_for_them() -> None:
+    client = SimpleNamespace(apiKey="a", secret="s", password="p", uid="")
+    _fill_in(client, ("privateKey", "walletAddress"))
+    assert (client.privateKey, client.walletAddress) == ("s", "a")
+    _fill_in(client, ("secret", "uid"))
+    assert client.uid == "p"
+    assert not hasattr(client, "login")

@@ -21,6 +21,7 @@ from .private_options import private_options
 from .privates import balances_of, order_of
 from .recovery import Page, page_of, recipe_of
 from .request_check import check, hosts_of
+from .table import row
 from .wire import LANE, Outgoing
 from .wordings import wording_of
 
@@ -48,6 +49,7 @@ class Desk:
         self.client = client = await open_client(self.context, self.name, private=True)
         self._hosts = hosts_of(client.urls.get("api"), str(client.hostname or ""))
         client.options = client.deep_extend(client.options, private_options(self.name))
+        _fill_in(client, row(self.name).credentials)
         client.exgate.check = self._check
         client.on_rest_response = self._note
         if self.name in _ACCOUNTS_FIRST:
@@ -84,7 +86,7 @@ class Desk:
         except NotFound:
             return []
         rows = found if isinstance(found, list) else [found]
-        return [order_of(self.name, row) for row in rows]
+        return [order_of(self.name, shown) for shown in rows]
 
     def _check(self, outgoing: Outgoing) -> None:
         intent = CURRENT.get() or Intent("read")
@@ -123,7 +125,7 @@ class Desk:
             intent = self.intent("read", market)
             work = functools.partial(getattr(self.client, name), symbol, None, limit, query)
             rows = await self.call(intent, "data", work)
-            orders = [order_of(self.name, row) for row in rows]
+            orders = [order_of(self.name, shown) for shown in rows]
             fresh = [order for order in orders if order.order_id not in found]
             found |= {order.order_id: order for order in fresh}
             if page is None or not fresh or not (following := _next(page, number, rows, intent.body)):
@@ -161,6 +163,14 @@ class Desk:
             if ours := [order for order in found if order.client_order_id == client_order_id]:
                 return ours
         return []
+
+
+def _fill_in(client: Any, wanted: Sequence[str]) -> None:
+    """Give the three keys of the settings the names under which this exchange looks for them."""
+    places = {"walletAddress": client.apiKey, "privateKey": client.secret, "login": client.password}
+    for name, key in ({**places, "uid": client.uid or client.password}).items():
+        if name in wanted:
+            setattr(client, name, key)
 
 
 _LISTS: Final = {"open": "fetch_open_orders", "closed": "fetch_closed_orders", "orders": "fetch_orders"}

@@ -22,7 +22,8 @@ WORDS: Final = frozenset(
 )
 PRICE: Final = frozenset("price px rate limitprice pricestr unitprice orderprice".split())
 AMOUNT: Final = frozenset(
-    """amount quantity qty size sz volume basesize orderqty major units baseamount basevolume ordersize amountccy1""".split()
+    """amount quantity qty size sz volume basesize orderqty major units baseamount basevolume ordersize
+    amountccy1""".split()
 )
 COST: Final = frozenset(
     """quotesize quoteorderqty quoteamount quotequantity cost total notional funds value marketbuyamount
