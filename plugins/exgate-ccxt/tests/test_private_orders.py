@@ -21,6 +21,7 @@ from exgate_core.clock import Runtime
 from exgate_core.errors import DUPLICATE, NotFound, NotSent, RateLimited, Refused
 from exgate_core.models import OrderRequest
 
+from .make_facts import MARKET
 from .proofs.ccxt_chaos import Hostile, opened, serving
 
 ccxt = pytest.importorskip("ccxt")
@@ -118,9 +119,8 @@ async def test_an_order_is_found_by_its_client_id_open_or_filled(calm: Any) -> N
 async def test_a_market_buy_by_amount_goes_only_where_the_unit_is_sure() -> None:
     assert fact("gate").market_buy == "quote"
     assert "market" in account_capabilities("gate").order_types
-    adapter = CcxtAccount.__new__(CcxtAccount)
-    adapter._name = "gate"
-    order = OrderRequest(market=None, side="buy", type="market", amount="1", client_order_id="t-1")  # type: ignore[arg-type]
+    adapter = CcxtAccount(SimpleNamespace(name="gate"))  # type: ignore[arg-type]  # no more of a context is used
+    order = OrderRequest(market=MARKET, side="buy", type="market", amount="1", client_order_id="t-1")
     with pytest.raises(Refused, match="quote_amount"):
         await adapter.place_order(order)
 
