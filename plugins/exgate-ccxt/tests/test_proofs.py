@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from exgate_ccxt.proofs import proof_for
+from exgate_ccxt.windows import stream_limit
 
-from exgate_core.errors import Unavailable
+from exgate_core.errors import Unavailable, Unimplemented
 
 
 def okx(previous: int, number: int, action: str = "update") -> dict[str, Any]:
@@ -55,6 +56,11 @@ def test_a_new_snapshot_starts_anew() -> None:
 
 
 def test_of_two_updates_in_one_frame_no_checksum_is_taken() -> None:
-    frame = okx(-1, 10, "snapshot")
-    frame["data"] *= 2
-    assert proof_for("myokx")({**frame, "data": [{"checksum": 1}, {"checksum": 2}]}) == ""
+    frame = {"arg": {}, "action": "update", "data": [{"checksum": 1}, {"checksum": 2}]}
+    assert proof_for("myokx")(frame) == ""
+
+
+@pytest.mark.parametrize(("name", "levels"), [("gate", 1000), ("kraken", 400), ("bigone", 100)])
+def test_a_stream_that_shows_less_than_asked_for_is_not_opened(name: str, levels: int) -> None:
+    with pytest.raises(Unimplemented):
+        stream_limit(name, levels)

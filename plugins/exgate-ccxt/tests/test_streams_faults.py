@@ -11,6 +11,7 @@ import anyio
 import pytest
 from aiohttp import web
 from exgate_ccxt.stream import ANSWER, PING
+from exgate_ccxt.windows import WINDOWS
 
 from exgate_core.errors import Unavailable
 
@@ -64,13 +65,13 @@ async def test_a_broken_stream_of_a_book_ends(venue: Any, name: str, fault: str)
     async with opened(venue, name, session) as exchange:
         break_streams(venue, **FAULTS[fault])
         with anyio.fail_after(5), pytest.raises(Exception):  # noqa: B017
-            await exchange.pull_depth(market_of(exchange, symbol), 1000, lambda item: None)
+            await exchange.pull_depth(market_of(exchange, symbol), WINDOWS.get(name, (1000,))[-1], lambda item: None)
 
 
 @pytest.mark.parametrize("name", CHECKED)
 async def test_a_lost_frame_never_leaves_a_wrong_book(venue: Any, name: str) -> None:
     session, symbol = BUSY[name]
-    copy = Copy(name, 1000 if name != "okx" else 400)
+    copy = Copy(name, WINDOWS.get(name, (1000,))[-1])
     async with opened(venue, name, session) as exchange:
         break_streams(venue, skip=[30])
         venue.state.config["speed"] = 60  # so that the snapshot is there when the frame isn't

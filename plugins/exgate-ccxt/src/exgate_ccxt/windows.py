@@ -40,7 +40,7 @@ def streams_books(exchange_id: str) -> bool:
 
 def stream_limit(exchange_id: str, levels: int) -> int | None:
     """What to ask ccxt for; None = nothing. Raises Unimplemented where nothing is known of the stream."""
-    if exchange_id in WINDOWS:
+    if levels in WINDOWS.get(exchange_id, ()):
         return levels
     if exchange_id not in WHOLE:
         raise Unimplemented(f"how much of a book the stream of {exchange_id} shows isn't known.")
