@@ -40,7 +40,7 @@ Figures = dict[str, list[peers.Done]]
 
 async def unlimited(orders: Orders, settings: Settings) -> None:
     """A gateway whose exchanges allow everything."""
-    Budget.take = _at_once  # type: ignore[method-assign]
+    Budget.take = _at_once  # type: ignore[method-assign, assignment]
     await serve_exgate(orders, settings)
 
 

@@ -72,14 +72,20 @@ async def exgate(orders: Orders, prefix: str) -> None:
             tasks.cancel_scope.cancel()
 
 
-async def ccxt(orders: Orders, prefix: str) -> None:
-    """watch_trades of ETH/USDT in a loop; orders as above."""
+def ccxt_client(prefix: str) -> Any:
+    """ccxt.pro's Binance, asked by way of a prefix."""
     # It takes messages out of aiohttp's queue itself, on which new versions of that miscount and stop reading for ever.
     importlib.import_module("ccxt.async_support.base.ws.client").Client.buffer = None
     client: Any = importlib.import_module("ccxt.pro").binance({"enableRateLimit": False})
     client.options["fetchMarkets"] = {"types": ["spot"]}
     client.has["fetchCurrencies"] = False
     client.urls["api"] = _redirected(client.urls["api"], prefix)
+    return client
+
+
+async def ccxt(orders: Orders, prefix: str) -> None:
+    """watch_trades of ETH/USDT in a loop; orders as above."""
+    client = ccxt_client(prefix)
 
     async def watch() -> None:
         while True:

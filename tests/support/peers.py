@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -21,6 +21,8 @@ from .running import ROOT, clean_environment, free_port
 
 PEERS = ROOT / "tests" / "bench" / "peers"
 _NODE_PACKAGES = ROOT / ".dev" / "peers"
+PORT = "PORT"
+"""Stands in a command where the port goes."""
 _PATIENCE = 60.0
 
 
@@ -61,8 +63,9 @@ def fastify_command() -> list[str] | None:
 
 @contextmanager
 def process(command: Sequence[str], folder: Path, **environment: str) -> Iterator[Peer]:
-    """A server process that listens on ``PORT``; it need not answer yet. Ended when the block ends."""
+    """A server process on a port that its command or its variable ``PORT`` names; it need not listen yet."""
     port = free_port()
+    command = [str(port) if word == PORT else word for word in command]
     env = clean_environment(folder) | {"PORT": str(port), "NODE_MODULES": str(_NODE_PACKAGES), **environment}
     with subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.DEVNULL) as started:
         try:
@@ -83,16 +86,15 @@ def wrapper(command: Sequence[str], folder: Path, upstream: str, *, limiter: boo
 
 
 @contextmanager
-def nginx(folder: Path, upstream: int) -> Iterator[Peer]:
-    """nginx that keeps each answer of a server on port ``upstream`` for a second and lets one question through."""
-    (folder / "logs").mkdir(exist_ok=True)
-    port = free_port()
-    text = (
-        (PEERS / "nginx.conf").read_text().replace("PORT_OF_NGINX", str(port)).replace("UPSTREAM_PORT", str(upstream))
-    )
-    (folder / "nginx.conf").write_text(text)
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
+def nginx(folder: Path, upstream: int, more: str = "") -> Iterator[Peer]:
+    """nginx that keeps each answer of a server on port ``upstream`` for a second; ``more`` directives of its cache."""
+    program, port = nginx_program(), free_port()
     assert program is not None
+    (folder / "logs").mkdir(parents=True)
+    settings = (PEERS / "nginx.conf").read_text()
+    for name, value in (("PORT_OF_NGINX", port), ("PORT_OF_WRAPPER", upstream), ("MORE", more)):
+        settings = settings.replace(name, str(value))
+    (folder / "nginx.conf").write_text(settings)
     command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "logs" / "error.log")]
     with subprocess.Popen(command) as started:
         try:
@@ -101,9 +103,9 @@ def nginx(folder: Path, upstream: int) -> Iterator[Peer]:
             started.send_signal(signal.SIGTERM)
 
 
-def has_nginx() -> bool:
-    """Whether nginx is installed."""
-    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin") is not None
+def nginx_program() -> str | None:
+    """Where nginx is; None if it isn't installed."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
 
 
 class Clients:
@@ -194,8 +196,3 @@ def _length(head: bytes) -> int:
     found = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     assert found, head
     return int(found[1])
-
-
-def exgate_settings(prefix: str, plugin: str) -> Mapping[str, Any]:
-    """The further keys of a section that serves the fake Binance through one plugin."""
-    return {"exchange": "binance", "plugin": plugin, "upstream_prefix": prefix}

@@ -50,7 +50,8 @@ async def depth(exchange: str, symbol: str, limit: int = 500) -> Any:
 
 if __name__ == "__main__":
     bind = f"127.0.0.1:{os.environ['PORT']}"
-    patient = {"keep_alive_max_requests": sys.maxsize, "keep_alive_timeout": 600}
-    config = Config.from_mapping(bind=[bind], loglevel="error", **patient)
+    config = Config.from_mapping(
+        {"bind": [bind], "loglevel": "error", "keep_alive_max_requests": sys.maxsize, "keep_alive_timeout": 600}
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(app, config))  # type: ignore[arg-type]
