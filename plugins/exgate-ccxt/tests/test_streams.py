@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from exgate_ccxt import CcxtExchange
 from exgate_ccxt.windows import WHOLE, WINDOWS
 
 from .streaming import SESSIONS, Copy, collect, found, market_of, opened, streamed, trades_in, wanted
 
 pytestmark = pytest.mark.anyio
-
-BOOKS = [(session, name) for session, names in SESSIONS.items() for name in names]
 
 
 @pytest.mark.parametrize("session", SESSIONS)
@@ -33,21 +33,26 @@ async def test_every_recorded_trade_once_and_in_order(venue: Any, shared: Path, 
     print(f"{session}: {compared} trades")  # noqa: T201
 
 
-@pytest.mark.parametrize(("session", "symbol"), BOOKS)
-async def test_the_final_book_to_the_last_digit(venue: Any, shared: Path, session: str, symbol: str) -> None:
-    name, expected = session.partition("/")[0], streamed(shared)[session][symbol]["final_book"]
-    levels = WINDOWS.get(name, (1000,))[-1]
-    copy, shown = Copy(name, levels), list[bool]()
+@pytest.mark.parametrize("session", SESSIONS)
+async def test_the_final_books_to_the_last_digit(venue: Any, shared: Path, session: str) -> None:
+    name, expected = session.partition("/")[0], streamed(shared)[session]
     # Where a snapshot is fetched, changes must still come after it.
     speed = 800 if name in WHOLE else "max"
-    async with opened(venue, name, session, speed=speed) as exchange:
-        market = market_of(exchange, symbol)
+    async with opened(venue, name, session, speed=speed) as exchange, anyio.create_task_group() as tasks:
+        for symbol in SESSIONS[session]:
+            tasks.start_soon(check_book, exchange, name, symbol, expected[symbol]["final_book"])
 
-        def enough(got: list[Any]) -> bool:
-            copy.take(got.pop())
-            shown.append(copy.shows(expected))
-            return shown[-1]
 
-        await collect(lambda emit: exchange.pull_depth(market, levels, emit), enough)
-    assert any(shown), (copy.count, copy.book.top(3), expected["bids"][:3], expected["asks"][:3])
-    print(f"{session} {symbol}: {copy.count} books")  # noqa: T201
+async def check_book(exchange: CcxtExchange, name: str, symbol: str, expected: dict[str, Any]) -> None:
+    levels = WINDOWS.get(name, (1000,))[-1]
+    copy, shown = Copy(name, levels), list[bool]()
+    market = market_of(exchange, symbol)
+
+    def enough(got: list[Any]) -> bool:
+        copy.take(got.pop())
+        shown.append(copy.shows(expected))
+        return shown[-1]
+
+    await collect(lambda emit: exchange.pull_depth(market, levels, emit), enough)
+    assert any(shown), (symbol, copy.count, copy.book.top(3), expected["bids"][:3], expected["asks"][:3])
+    print(f"{name} {symbol}: {copy.count} books")  # noqa: T201
