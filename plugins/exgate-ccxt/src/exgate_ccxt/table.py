@@ -11,6 +11,8 @@ from msgspec import Struct
 from exgate_core.models import ExchangeCapabilities
 
 from .limits import DEPTH_SIZES, depth_max, trade_ids, trades_max
+from .proofs import CHECKSUMS
+from .windows import WINDOWS
 
 __all__ = ["Row", "depth_argument", "exchange_capabilities", "row", "rows"]
 
@@ -79,6 +81,8 @@ def exchange_capabilities(exchange_id: str) -> ExchangeCapabilities:
         trades_max=page,
         depth_sizes=DEPTH_SIZES.get(exchange_id, ()),
         depth_max=depth_max(exchange_id),
+        depth_windows=WINDOWS.get(exchange_id, ()),
+        checksum=CHECKSUMS.get(exchange_id, ""),
         exact=(known.exact_depth or not known.fetch_order_book) and (known.exact_trades or not known.fetch_trades),
         weight_limit=WEIGHT_LIMIT,
         weight_window=WEIGHT_WINDOW,

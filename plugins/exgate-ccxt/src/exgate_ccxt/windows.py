@@ -14,7 +14,7 @@ WINDOWS: dict[str, tuple[int, ...]] = {
     "cryptocom": (10, 50),
     "gate": (50, 400),
     "htx": (150,),
-    "kraken": (10, 25, 100, 500, 1000),
+    "kraken": (1000,),
     "myokx": (400,),
     "okx": (400,),
     "okxus": (400,),
