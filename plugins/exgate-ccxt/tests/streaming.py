@@ -68,7 +68,8 @@ async def opened(
 def market_of(exchange: CcxtExchange, name: str) -> Market:
     """A market by the exchange's name or the unified one."""
     symbol = exchange.client.exgate_markets.symbol_of(name) or name
-    return next(market for market in exchange.client.exgate_markets.values if market.symbol == symbol)
+    markets: tuple[Market, ...] = tuple(exchange.client.exgate_markets.values)
+    return next(market for market in markets if market.symbol == symbol)
 
 
 async def collect(

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_private_recordings import MARKETS, records, session_of
 
 from exgate_core.settings import Secret, Section, Server, Settings
 from tests.support.serving import serving
-
-from .test_private_recordings import MARKETS, records, session_of
 
 aiohttp = pytest.importorskip("aiohttp")
 pytestmark = pytest.mark.anyio

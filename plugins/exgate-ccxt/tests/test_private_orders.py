@@ -9,20 +9,19 @@ from typing import Any
 
 import aiohttp
 import pytest
+from ccxt_chaos import Hostile, opened, serving
 from exgate_ccxt.account import CcxtAccount, CcxtViewer, account_class
 from exgate_ccxt.desk import Desk, _fill_in
 from exgate_ccxt.facts import account_capabilities, fact
 from exgate_ccxt.failures import proven
 from exgate_ccxt.intents import Intent
 from exgate_ccxt.privates import order_of
+from make_facts import MARKET
 
 from exgate_core.account import Account
 from exgate_core.clock import Runtime
 from exgate_core.errors import DUPLICATE, NotFound, NotSent, RateLimited, Refused
 from exgate_core.models import OrderRequest
-
-from .make_facts import MARKET
-from .proofs.ccxt_chaos import Hostile, opened, serving
 
 ccxt = pytest.importorskip("ccxt")
 pytestmark = pytest.mark.anyio

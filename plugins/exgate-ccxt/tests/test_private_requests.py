@@ -15,11 +15,10 @@ from exgate_ccxt.request_check import Mismatch, Wording, check, hosts_of
 from exgate_ccxt.wordings import wording_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from make_facts import CASES, MARKET, Caught, exchange, measure, rule_of
 
 from exgate_core import client_ids
 from exgate_core.models import Market, OrderRequest
-
-from .make_facts import CASES, MARKET, Caught, exchange, measure, rule_of
 
 pytest.importorskip("ccxt")
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore")]

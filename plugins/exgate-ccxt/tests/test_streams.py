@@ -9,10 +9,14 @@ import anyio
 import pytest
 from exgate_ccxt import CcxtExchange
 from exgate_ccxt.windows import WHOLE, WINDOWS
-
-from .streaming import SESSIONS, Copy, collect, found, market_of, opened, streamed, trades_in, wanted
+from streaming import SESSIONS, Copy, collect, found, market_of, opened, streamed, trades_in, wanted
 
 pytestmark = pytest.mark.anyio
+
+
+async def all_trades(exchange: Any, symbol: str, count: int) -> list[Any]:
+    market = market_of(exchange, symbol)
+    return await collect(lambda emit: exchange.pull_trade(market, emit), lambda got: len(trades_in(got)) >= count)
 
 
 @pytest.mark.parametrize("session", SESSIONS)
@@ -23,13 +27,9 @@ async def test_every_recorded_trade_once_and_in_order(venue: Any, shared: Path, 
             trades = expected[symbol]["trades"]
             if not trades:
                 continue
-            market, count = market_of(exchange, symbol), len(trades)
-            got = await collect(
-                lambda emit, market=market: exchange.pull_trade(market, emit),
-                lambda got, count=count: len(trades_in(got)) >= count,
-            )
+            got = await all_trades(exchange, symbol, len(trades))
             assert [found(trade) for trade in trades_in(got)] == [wanted(trade) for trade in trades], symbol
-            compared += count
+            compared += len(trades)
     print(f"{session}: {compared} trades")  # noqa: T201
 
 

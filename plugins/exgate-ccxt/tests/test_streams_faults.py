@@ -12,10 +12,9 @@ import pytest
 from aiohttp import web
 from exgate_ccxt.stream import ANSWER, PING
 from exgate_ccxt.windows import WINDOWS
+from streaming import Copy, FastClock, collect, market_of, opened, trades_in
 
 from exgate_core.errors import Unavailable
-
-from .streaming import Copy, FastClock, collect, market_of, opened, trades_in
 
 pytestmark = pytest.mark.anyio
 
@@ -96,7 +95,9 @@ async def test_a_handler_that_breaks_ends_the_stream(venue: Any, name: str) -> N
 async def test_streams_of_one_exchange_stand_alone_and_leave_nothing(venue: Any) -> None:
     session, symbol = BUSY["okx"]
     async with opened(venue, "okx", session) as exchange:
-        market, got, books = market_of(exchange, symbol), [], []
+        market = market_of(exchange, symbol)
+        got: list[Any] = []
+        books: list[Any] = []
         before = asyncio.all_tasks()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(exchange.pull_depth, market, 400, books.append)

@@ -10,11 +10,10 @@ from typing import Any
 
 import anyio
 import pytest
+from streaming import SESSIONS, FastClock, streamed, wanted
 
 from exgate_core.settings import Local, Section, Server, Settings
 from tests.support.serving import serving
-
-from .streaming import SESSIONS, FastClock, streamed, wanted
 
 aiohttp = pytest.importorskip("aiohttp")
 pytestmark = pytest.mark.anyio
