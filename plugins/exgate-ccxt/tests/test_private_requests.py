@@ -13,7 +13,7 @@ from exgate_ccxt.arguments import created, intent_of
 from exgate_ccxt.intents import Intent
 from exgate_ccxt.request_check import Mismatch, Wording, check, hosts_of
 from exgate_ccxt.wordings import wording_of
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from make_facts import CASES, MARKET, Caught, exchange, measure, rule_of
 
@@ -133,6 +133,8 @@ async def test_no_raw_and_no_empty_order_id_in_a_cancel() -> None:
 
 
 @given(st.text(max_size=8), st.text(max_size=8))
+@example("ACTION", ":")
+@example("options", "買")
 def test_nothing_unexplained_passes(key: str, value: str) -> None:
     market = Market(symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT")
     order = OrderRequest(market=market, side="buy", type="limit", price="2", amount="3", client_order_id="mine")

@@ -21,6 +21,7 @@ from .intents import Intent
 from .sent import Leaf, Sent, Unreadable, take_apart
 
 _TOKENS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+[0-9]*|[0-9]+")
+_BETWEEN: Final = re.compile(r"[-_ ,./:|]")
 _FORBIDDEN: Final = re.compile(
     r"withdraw|transfer|approve|builder|referr|deposit/?new|apikey|api-key|create|order/?(new|place|add)|leverage"
     r"|cancel|addorder|submit|borrow|repay|convert|redeem|stak|subaccount/(new|create)|setreferrer|usdclass",
@@ -215,10 +216,11 @@ def _read_words(wording: Wording, leaf: Leaf, reading: _Reading) -> str:
         value = "buy" if value == "true" else "sell"
     if leaf.key in _SWITCHES:
         value = "" if value.lower() in ("false", "0") else _SWITCHES[leaf.key]
-    for token in _tokens(value):
-        if token not in _KNOWN_TOKENS:
-            return f"nobody knows what {leaf.key} = {leaf.value[:40]!r} means"
-        reading.tokens.add(token)
+    tokens = set(_tokens(value))
+    # What isn't made of known words alone, signs and foreign letters too, isn't understood.
+    if not tokens <= _KNOWN_TOKENS or bool(value) != bool(tokens) or _BETWEEN.sub("", _TOKENS.sub("", value)):
+        return f"nobody knows what {leaf.key} = {leaf.value[:40]!r} means"
+    reading.tokens |= tokens
     return ""
 
 
