@@ -334,6 +334,6 @@ def _more(text: str) -> bool:
 
 def _equal(text: str, wanted: str) -> bool:
     try:
-        return numbers.compare(numbers.plain(text), wanted) == 0
+        return text.isascii() and numbers.compare(numbers.plain(text), wanted) == 0
     except ValueError:
         return False
