@@ -22,7 +22,7 @@ from .opening import Openings, Public
 from .orders import Orders
 from .plugins import Catalogue, Offer
 from .rules import trading_problem
-from .settings import Credentials, Section, Settings, is_loopback, state_dir
+from .settings import Credentials, Section, Settings, is_loopback, journal_path
 
 _log = logging.getLogger("exgate.gateway")
 _FOR_CLOSING = 5.0
@@ -188,8 +188,7 @@ async def open_gateway(
 ) -> AsyncIterator[Gateway]:
     """Everything between the doors and the exchanges, alive as long as the block. Raises JournalError."""
     runtime = runtime or Runtime()
-    path = state_dir(settings) / "orders.db"
-    async with Journal(path, step, runtime.clock) as journal, anyio.create_task_group() as tasks:
+    async with Journal(journal_path(settings), step, runtime.clock) as journal, anyio.create_task_group() as tasks:
         orders = Orders(journal, runtime, tasks, settings.orders, step=step)
         openings = Openings(settings, catalogue, orders, runtime, tasks)
         gateway = Gateway(settings, catalogue, journal, orders, openings, runtime)

@@ -34,10 +34,6 @@ class MarketList:
         """The market with exactly this unified symbol."""
         return self._symbols.get(symbol)
 
-    def of_id(self, market_id: str) -> Market | None:
-        """The market with exactly this name of the exchange's own."""
-        return self._ids.get(market_id)
-
     def resolve(self, text: str) -> Market:
         """The market meant: the unified symbol, else the exchange's id, else a spelling that only one market has.
 

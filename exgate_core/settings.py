@@ -31,6 +31,7 @@ __all__ = [
     "SettingsError",
     "find_file",
     "is_loopback",
+    "journal_path",
     "load",
     "plugin_settings",
     "state_dir",
@@ -175,6 +176,11 @@ def state_dir(settings: Settings) -> Path:
     """Where the gateway keeps its journal, token and market cache; it need not exist yet."""
     named = settings.server.state_dir
     return Path(named).expanduser() if named else _user_folder("XDG_STATE_HOME", ".local/state")
+
+
+def journal_path(settings: Settings) -> Path:
+    """The file of the journal of orders; it need not exist yet."""
+    return state_dir(settings) / "orders.db"
 
 
 def load(path: Path | None, overrides: Sequence[str] = ()) -> Settings:

@@ -140,7 +140,7 @@ def _problems(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
 def _journal_path(options: Options) -> Path:
     from . import settings
 
-    return settings.state_dir(options.settings()) / "orders.db"
+    return settings.journal_path(options.settings())
 
 
 def _undecided() -> str:
