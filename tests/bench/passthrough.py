@@ -59,11 +59,12 @@ def settings_of(plugin: str, prefix: str, folder: Path) -> Settings:
 
 async def start(stack: ExitStack, prefix: str, folder: Path, plugins: Sequence[str]) -> dict[str, peers.Peer]:
     """Every server, by name."""
+    # npm may take a minute, in which the exchange of this process must answer nobody yet.
+    commands = {WRAPPER: peers.fastapi_command(), FASTIFY: peers.fastify_command()}
     started: dict[str, peers.Peer] = {}
     for plugin in plugins:
         made: Child = stack.enter_context(child(unlimited, settings_of(plugin, prefix, folder)))
         started[plugin] = peers.Peer(await made.hear(), made.pid)
-    commands = {WRAPPER: peers.fastapi_command(), FASTIFY: peers.fastify_command()}
     for name, command in commands.items():
         if command is not None:
             started[name] = stack.enter_context(peers.wrapper(command, folder, prefix, limiter=False))
