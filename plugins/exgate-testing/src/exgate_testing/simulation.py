@@ -1,0 +1,224 @@
+"""The exchange behind a fake: one account and everybody else, over the paper engine.
+
+Ids of orders and trades and sequence numbers of books begin above 2^53, where a float no longer holds them. Markets
+come and go by their unified symbols, numbers are decimal strings with all places of the tick and of the step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from exgate_paper.engine import Engine
+from exgate_paper.ledger import Filled
+from exgate_paper.rules import Fees
+from msgspec import Struct
+from msgspec.structs import replace
+
+from exgate_core.errors import DUPLICATE, NotFound, Refused
+from exgate_core.models import Balance, Depth, DepthDelta, Market, Order, OrderRequest, Side, Trade
+
+ACCOUNT = "account"
+"""The account that the fake's credentials belong to, in the engine and its ledger."""
+FIRST_ID = 2**53
+"""The order, trade and sequence number 1 of the engine is this + 1 outside."""
+BALANCE = "98765432109.12345678"
+"""What the account holds of every asset at first: more digits than a float has."""
+_STOPS = 10**9
+
+
+class OwnTrade(Struct, frozen=True, kw_only=True):
+    """One execution of an order of the account."""
+
+    trade_id: str
+    """The public trade's id."""
+    order_id: str
+    client_order_id: str
+    symbol: str
+    side: Side
+    price: str
+    qty: str
+    quote_qty: str
+    time: int
+    """ms since the epoch."""
+    maker: bool
+
+
+class Simulation:
+    """The exchange as its own matching engine knows it. Everything a fake needs, and nothing that it doesn't."""
+
+    def __init__(
+        self,
+        markets: Sequence[Market],
+        *,
+        client_ids: Literal["open", "ever"] = "open",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.markets = tuple(markets)
+        self.skew = 0.0
+        """Seconds by which the exchange's clock runs ahead of the gateway's."""
+        self.accepted: list[tuple[OrderRequest, Order]] = []
+        """Every order that came to be: as the fake understood it, and as it was at first."""
+        self.engine = Engine(self.markets, now=self.now_ms, fees=Fees.of("0.001", "0.001"), client_ids=client_ids)
+        """For the kit; a fake has no business with it."""
+        self._clock = clock
+        self._by_symbol = {market.symbol: market for market in self.markets}
+        self._by_id = {market.id: market for market in self.markets}
+        self._stops: dict[str, Order] = {}
+        self.engine.deposit(ACCOUNT, dict.fromkeys(sorted({a for m in markets for a in (m.base, m.quote)}), BALANCE))
+
+    def now_ms(self) -> int:
+        """The exchange's clock, ms since the epoch."""
+        return self.time_ns() // 1_000_000
+
+    def time_ns(self) -> int:
+        """The exchange's clock, ns since the epoch."""
+        return int((self._clock() + self.skew) * 1e9)
+
+    def market(self, symbol: str) -> Market:
+        """By its unified symbol. Raises Refused (UNKNOWN_SYMBOL)."""
+        return self._market(self._by_symbol, symbol)
+
+    def market_by_id(self, market_id: str) -> Market:
+        """By the exchange's own name, to the letter. Raises Refused (UNKNOWN_SYMBOL)."""
+        return self._market(self._by_id, market_id)
+
+    def _market(self, known: dict[str, Market], name: str) -> Market:
+        if name not in known:
+            raise Refused(f"There is no market {name!r}.", reason="UNKNOWN_SYMBOL")
+        return known[name]
+
+    # --- public
+
+    def depth(self, symbol: str, limit: int) -> Depth:
+        """The book now, best first, at most ``limit`` levels a side."""
+        depth = self.engine.depth(symbol, limit)
+        return replace(depth, last_update_id=FIRST_ID + depth.last_update_id)
+
+    def trades(self, symbol: str, limit: int, since_id: str | None = None) -> list[Trade]:
+        """The newest ``limit``, or the first ``limit`` after an id; oldest first. ``time_ns`` rises with the id."""
+        since = None if since_id is None else str(max(0, int(since_id) - FIRST_ID))
+        return [_outside(trade) for trade in self.engine.trades(symbol, limit, since)]
+
+    def on_trades(self, symbol: str, listener: Callable[[Sequence[Trade]], None]) -> Callable[[], None]:
+        """Call the listener with the trades of each match from now on; returns what ends that."""
+        return self.engine.on_trades(symbol, lambda trades: listener([_outside(trade) for trade in trades]))
+
+    def on_delta(self, symbol: str, listener: Callable[[DepthDelta], None]) -> Callable[[], None]:
+        """Call the listener with each change of the book from now on: ``sequence`` = ``previous`` + 1, the amount 0
+        for a level that is gone. Returns what ends that."""
+        return self.engine.on_delta(symbol, lambda delta: listener(_moved(delta)))
+
+    # --- private
+
+    def balances(self) -> list[Balance]:
+        """Every asset of the exchange."""
+        return self.engine.balances(ACCOUNT)
+
+    def open_orders(self, symbol: str | None = None) -> list[Order]:
+        """Open orders, oldest first."""
+        return [order for order in self.all_orders(symbol) if order.status in ("open", "partially_filled")]
+
+    def all_orders(self, symbol: str | None = None) -> list[Order]:
+        """Orders of every status, oldest first."""
+        wallet = self.engine.wallet(ACCOUNT)
+        found = [
+            _named(order)
+            for number in sorted([*wallet.open, *wallet.closed])
+            for order in self.engine.find(ACCOUNT, symbol, str(number), "")
+        ]
+        return found + [order for order in self._stops.values() if symbol in (None, order.symbol)]
+
+    def find(self, symbol: str | None = None, order_id: str = "", client_order_id: str = "") -> list[Order]:
+        """Orders of every status by id, or by client order id where that is empty; oldest first."""
+        if not order_id and not client_order_id:
+            return []
+        return [
+            order
+            for order in self.all_orders(symbol)
+            if (order.order_id == order_id if order_id else order.client_order_id == client_order_id)
+        ]
+
+    def fills(self, symbol: str | None = None, order_id: str = "") -> list[OwnTrade]:
+        """The account's own trades, oldest first; of one order if it is given."""
+        entries = self.engine.ledger.of(Filled, ACCOUNT)
+        found = [self._own(entry) for entry in entries if symbol in (None, entry.symbol)]
+        return [trade for trade in found if order_id in ("", trade.order_id)]
+
+    def place(self, order: OrderRequest) -> Order:
+        """Accept and match an order; returns it as it is afterwards.
+
+        Raises Refused: UNKNOWN_SYMBOL, BAD_PRICE, BAD_AMOUNT, MIN_NOTIONAL, INSUFFICIENT_BALANCE, WOULD_TAKE (post
+        only), or ``errors.DUPLICATE``. An order with a ``stop_price`` waits for ever: it can be found and cancelled.
+        """
+        placed = self._park(order) if order.stop_price else _named(self.engine.place(ACCOUNT, order))
+        self.accepted.append((order, placed))
+        return placed
+
+    def cancel(self, symbol: str | None = None, order_id: str = "", client_order_id: str = "") -> Order:
+        """Cancel by id, or the newest order of a client order id; returns it as it is afterwards.
+
+        Raises NotFound for no such order, Refused with the reason FILLED or CANCELED for one that is closed already.
+        """
+        found = self.find(symbol, order_id, client_order_id)
+        if not found:
+            raise NotFound("There is no such order.", reason="UNKNOWN_ORDER")
+        order = found[-1]
+        if order.status not in ("open", "partially_filled"):
+            filled = order.status == "filled"
+            raise Refused(f"The order is {order.status}.", reason="FILLED" if filled else "CANCELED")
+        if order.order_id in self._stops:
+            self._stops[order.order_id] = replace(order, status="canceled")
+        else:
+            self.engine.cancel(ACCOUNT, str(int(order.order_id) - FIRST_ID))
+        return self.find(None, order.order_id)[0]
+
+    def _park(self, order: OrderRequest) -> Order:
+        taken = [stop for stop in self._stops.values() if stop.status == "open"]
+        if order.client_order_id and order.client_order_id in {stop.client_order_id for stop in taken}:
+            raise Refused("The client order id is in use.", reason=DUPLICATE)
+        order_id = str(FIRST_ID + _STOPS + len(self._stops))
+        self._stops[order_id] = Order(
+            order_id=order_id,
+            symbol=order.market.symbol,
+            side=order.side,
+            type=order.type,
+            price=order.price or "0",
+            amount=order.amount or "0",
+            filled="0",
+            remaining=order.amount,
+            client_order_id=order.client_order_id,
+            time=self.now_ms(),
+            native_symbol=order.market.id,
+        )
+        return self._stops[order_id]
+
+    def _own(self, entry: Filled) -> OwnTrade:
+        trade = self.engine.trades(entry.symbol, 1, str(entry.trade_id - 1))[0]
+        order = self.engine.find(ACCOUNT, None, str(entry.order_id), "")[0]
+        return OwnTrade(
+            trade_id=_outside(trade).id,
+            order_id=_named(order).order_id,
+            client_order_id=order.client_order_id,
+            symbol=entry.symbol,
+            side=order.side,
+            price=trade.price,
+            qty=trade.qty,
+            quote_qty=trade.quote_qty,
+            time=trade.time,
+            maker=entry.maker,
+        )
+
+
+def _outside(trade: Trade) -> Trade:
+    number = int(trade.id)
+    return replace(trade, id=str(FIRST_ID + number), time_ns=trade.time * 1_000_000 + number % 1_000_000)
+
+
+def _moved(delta: DepthDelta) -> DepthDelta:
+    return replace(delta, previous=FIRST_ID + delta.previous, sequence=FIRST_ID + delta.sequence)
+
+
+def _named(order: Order) -> Order:
+    return replace(order, order_id=str(FIRST_ID + int(order.order_id)))
