@@ -58,17 +58,17 @@ class Openings:
 
     def exchange(self, name: str, section: Section) -> Life[Public]:
         """The exchange that a section means. Raises FailedPrecondition if two plugins are equally entitled to it."""
+        offers = self._catalogue.public(section.exchange, section.plugin)
         shared = (
             section.exchange,
             section.plugin,
             section.sandbox,
             section.upstream_prefix,
             section.proxy,
-            section.extra,
+            self._shared_keys(section, offers),
         )
         key = msgspec.json.encode(shared, order="sorted")
         if key not in self._exchanges:
-            offers = self._catalogue.public(section.exchange, section.plugin)
 
             def opening() -> Any:
                 return self._open_public(name, section, offers)
@@ -132,6 +132,11 @@ class Openings:
         log = logging.getLogger(f"exgate.{offer.distribution}")
         return offer.exchange(transport.context(section.exchange, own, log=log))
 
+    def _shared_keys(self, section: Section, offers: Sequence[Offer]) -> dict[str, Any]:
+        """The further keys of a section without those that say something of its account only."""
+        of_account = _names_of(self._catalogue.offers.get(section.account, ())) - _names_of(offers)
+        return {key: value for key, value in section.extra.items() if key not in of_account}
+
     def _own_settings(self, name: str, section: Section, offer: Offer) -> Any:
         beside = [other.settings for other in self._catalogue.beside(section)]
         return plugin_settings(self._settings, name, offer.settings, beside)
@@ -189,7 +194,10 @@ class Openings:
     def _transport(self, section: Section, capabilities: ExchangeCapabilities) -> Transport:
         address = (section.exchange, section.sandbox, section.proxy)
         if address not in self._budgets:
-            limit, window = capabilities.weight_limit, capabilities.weight_window
+            # sections may name different plugins: the best one's figure counts, whichever of them opens first
+            offers = self._catalogue.offers.get(section.exchange, ())
+            best = next((offer.exchange_capabilities for offer in offers if offer.exchange is not None), capabilities)
+            limit, window = best.weight_limit, best.weight_window
             self._budgets[address] = Budget(limit, window, self._runtime.clock, self._runtime.sleep)
         return Transport(
             self._budgets[address],
@@ -208,6 +216,11 @@ class Openings:
                 await exchange.refresh_markets()
             except ExGateError as error:
                 _log.warning("%s: the market list stays as it was: %s", exchange.name, error.message)
+
+
+def _names_of(offers: Sequence[Offer]) -> frozenset[str]:
+    kinds = (offer.settings for offer in offers if offer.settings is not None)
+    return frozenset(field.encode_name for kind in kinds for field in msgspec.structs.fields(kind))
 
 
 def _serving(offers: Sequence[Offer]) -> list[Offer]:

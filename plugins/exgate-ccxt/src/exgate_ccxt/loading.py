@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import anyio
 import anyio.to_thread
 
 from exgate_core.client import Context
-from exgate_core.errors import FailedPrecondition
+from exgate_core.errors import FailedPrecondition, Refused
 
 from . import cache, slim
 from .bridge import Bridge
@@ -22,6 +24,10 @@ from .table import row
 from .wire import Wire
 
 __all__ = ["close_client", "digits_lost", "fetch_listing", "known_listing", "open_client", "use_listing"]
+
+_FRESH: Final = 600.0
+_ORDERING: Final = re.compile(r"(?:create|edit|cancel)\w*[oO]rder\w*|(?:withdraw|transfer|borrow|repay)\w*")
+"""ccxt's methods, under both of their names, that change something at an exchange."""
 
 
 async def open_client(
@@ -38,7 +44,7 @@ async def open_client(
     client = await anyio.to_thread.run_sync(_make, made, context, context.credentials if private else None)
     owner = _adapter_of(context)
     if listing is None:
-        listing = owner.listing if owner is not None else await _known_or_fetched(context, exchange_id)
+        listing = owner.listing if owner is not None else await _of_all_accounts(context, exchange_id)
     use_listing(client, listing)
     if owner is not None:
         owner.dependants.add(client)
@@ -100,6 +106,28 @@ def use_listing(client: Any, listing: Listing) -> None:
     client.exgate_markets = listing.table
 
 
+class _Common:
+    """The market list of all accounts over a public side that isn't ccxt's: one of them asks for all."""
+
+    def __init__(self) -> None:
+        self.lock, self.listing = asyncio.Lock(), None
+
+    listing: Listing | None
+
+
+_common: WeakKeyDictionary[Any, _Common] = WeakKeyDictionary()
+
+
+async def _of_all_accounts(context: Context, exchange_id: str) -> Listing:
+    if context.exchange is None:
+        return await _known_or_fetched(context, exchange_id)
+    common = _common.setdefault(context.exchange, _Common())
+    async with common.lock:
+        if common.listing is None or context.clock.time() - common.listing.at > _FRESH:
+            common.listing = await _known_or_fetched(context, exchange_id)
+        return common.listing
+
+
 async def _known_or_fetched(context: Context, exchange_id: str) -> Listing:
     return await known_listing(context, exchange_id) or await fetch_listing(context, exchange_id)
 
@@ -134,7 +162,14 @@ def _make(made: type[Any], context: Context, credentials: Any) -> Any:
         if not client.urls.get("test"):
             raise FailedPrecondition(f"{made.__name__} has no sandbox", reason="NO_SANDBOX")
         client.set_sandbox_mode(True)
+    if credentials is None:
+        for name in filter(_ORDERING.fullmatch, dir(made)):
+            setattr(client, name, _no_keys)
     return client
+
+
+async def _no_keys(*_arguments: Any, **_named: Any) -> None:
+    raise Refused("this client has no keys and changes nothing. Nothing was sent.", reason="NOT_SENDABLE")
 
 
 def _keys(credentials: Any) -> dict[str, str]:
