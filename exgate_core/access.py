@@ -10,15 +10,17 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from .clock import Clock, SystemClock
 from .errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated
+from .grants import OWNER, Grant, Grants, Kind
+from .rates import Rates
 from .settings import Credentials, Secret, is_loopback
 
 if TYPE_CHECKING:
     from .settings import Server
 
-TokenScope = Literal["trade", "read"]
 Scope = Mapping[str, Any]
 Headers = Mapping[bytes, list[bytes]]
 
@@ -50,24 +52,40 @@ class Entry(Protocol):
 
 
 class Caller(NamedTuple):
-    """Who asks: the scope of the token brought, and the exchange keys brought, if any."""
+    """Who asks: what the token brought allows, and the exchange keys brought, if any."""
 
-    scope: Literal["trade", "read", "none"]
+    grant: Grant | None
     credentials: Credentials | None = None
+
+    @property
+    def name(self) -> str:
+        """What stands for the caller in audit lines: the token's name, or a part of the hash of the keys."""
+        if self.credentials is not None:
+            return f"keys:{self.credentials.fingerprint[:12]}"
+        return self.grant.name if self.grant is not None else "-"
 
 
 class Tokens(NamedTuple):
-    """The valid tokens, as sha256 digests with their scopes, and the file in which the user finds one."""
+    """The valid tokens: what the sha256 digest of each allows, the file in which the user finds one, and the file of
+    those that were given out."""
 
-    digests: Mapping[bytes, TokenScope]
+    digests: Mapping[bytes, Grant]
     path: Path | None = None
+    given: Grants | None = None
 
 
 class Guard:
     """The one judge of who may come in. ``port`` is the one really bound, where the settings say 0."""
 
-    def __init__(self, server: Server, tokens: Tokens, port: int | None = None) -> None:
+    def __init__(
+        self,
+        server: Server,
+        tokens: Tokens,
+        port: int | None = None,
+        clock: Clock = SystemClock(),  # noqa: B008 - no state
+    ) -> None:
         self._tokens = tokens
+        self._rates = Rates(clock)
         self._open = is_local(server)
         self._caller_keys = server.caller_keys or ("trade" if self._open else "off")
         self._hosts = frozenset(_hosts(server, server.port if port is None else port))
@@ -86,27 +104,31 @@ class Guard:
                 )
         else:
             _check_body(scope["method"], headers)
-        if not self._open and self._token_scope(headers.get(b"authorization", [])) == "none":
-            raise self._unauthenticated("everything here needs the token")
+        tokens = headers.get(b"authorization", [])
+        if tokens or not self._open:
+            self._check_token(tokens)
 
     def caller(self, scope: Scope) -> Caller:
         """Who asks. Raises Unauthenticated for a wrong token, InvalidArgument for half a set of exchange keys."""
         found = _gather(scope["headers"], _PERSONAL)
         if not found:
             return _NOBODY
-        return Caller(self._token_scope(found.get(b"authorization", [])), _credentials(found))
+        return Caller(self._grant(found.get(b"authorization", [])), _credentials(found))
 
-    def require(self, caller: Caller, entry: Entry, kind: TokenScope) -> None:
+    def require(self, caller: Caller, entry: Entry, kind: Kind) -> None:
         """Whether this caller may do a private operation: ``read`` looks, ``trade`` changes something."""
         if caller.credentials is not None:
             self._require_keys(kind)
         elif entry.private_real:
-            if caller.scope == "none":
+            if caller.grant is None:
                 raise self._unauthenticated(f"the account of {entry.name!r} is a real one")
-            if kind == "trade" and caller.scope == "read":
-                raise PermissionDenied("this token may read, not trade.", reason="TOKEN_READ_ONLY")
+            if not caller.grant.may(entry.name, kind):
+                allowed = ", ".join(caller.grant.allow) or "nothing"
+                raise PermissionDenied(
+                    f"the token {caller.grant.name!r} allows {allowed}, not {entry.name}:{kind}.", reason="TOKEN_SCOPE"
+                )
 
-    def _require_keys(self, kind: TokenScope) -> None:
+    def _require_keys(self, kind: Kind) -> None:
         if self._caller_keys == "off" or (kind == "trade" and self._caller_keys == "read"):
             raise PermissionDenied(
                 f"keys in headers are not accepted for this (server.caller_keys = {self._caller_keys!r}).",
@@ -123,23 +145,38 @@ class Guard:
             reason="HOST_NOT_ALLOWED",
         )
 
-    def _token_scope(self, values: list[bytes]) -> Literal["trade", "read", "none"]:
-        if not values:
-            return "none"
-        kind, _, token = values[0].partition(b" ")
-        if len(values) == 1 and kind.lower() == b"bearer":
-            digest = hashlib.sha256(token.strip()).digest()
-            for known, scope in self._tokens.digests.items():
+    def _check_token(self, values: list[bytes]) -> None:
+        grant = self._known(values)
+        if grant is not None and grant.rate:
+            self._rates.take(grant.name, grant.rate)
+        if grant is None and not self._open:
+            raise self._unauthenticated("everything here needs the token" if not values else _WRONG)
+
+    def _grant(self, values: list[bytes]) -> Grant | None:
+        grant = self._known(values)
+        if grant is None and values:
+            raise self._unauthenticated(_WRONG)
+        return grant
+
+    def _known(self, values: list[bytes]) -> Grant | None:
+        kind, _, token = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
+        if kind.lower() != b"bearer":
+            return None
+        digest = hashlib.sha256(token.strip()).digest()
+        given = self._tokens.given.digests() if self._tokens.given is not None else {}
+        for grants in (self._tokens.digests, given):
+            for known, grant in grants.items():
                 if hmac.compare_digest(digest, known):
-                    return scope
-        raise self._unauthenticated("the token is not the right one")
+                    return grant
+        return None
 
     def _unauthenticated(self, why: str) -> Unauthenticated:
         where = f"the token is in {self._tokens.path}; " if self._tokens.path else ""
         return Unauthenticated(f"{why}; {where}send it in the header 'Authorization: Bearer <token>'.")
 
 
-_NOBODY = Caller("none")
+_NOBODY = Caller(None)
+_WRONG = "the token is not the right one"
 _PERSONAL = frozenset((b"authorization", *_KEYS))
 
 
@@ -183,7 +220,7 @@ def load_tokens(state_dir: Path) -> Tokens:
     token = secrets.token_urlsafe(32).encode("ascii")
     with os.fdopen(handle, "wb") as file:
         file.write(token + b"\n")
-    return Tokens({hashlib.sha256(token).digest(): "trade"}, path)
+    return _tokens(token, path)
 
 
 def _read_tokens(path: Path) -> Tokens:
@@ -198,7 +235,11 @@ def _read_tokens(path: Path) -> Tokens:
             f"{path} holds no token of at least {_SHORTEST_TOKEN} characters; delete it, so that a new one is made.",
             reason="TOKEN_FILE",
         )
-    return Tokens({hashlib.sha256(token).digest(): "trade"}, path)
+    return _tokens(token, path)
+
+
+def _tokens(token: bytes, path: Path) -> Tokens:
+    return Tokens({hashlib.sha256(token).digest(): OWNER}, path, Grants(path.parent))
 
 
 def _hosts(server: Server, port: int) -> list[bytes]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.routing import Route, Router, WebSocketRoute
 
+from . import audit
 from .endpoints import HANDLERS, PLANS, Plan
 from .errors import DeadlineExceeded, ExGateError, NotFound, Unavailable, Unimplemented
 from .incoming import Incoming, Unread, has_body
@@ -153,13 +154,21 @@ class _Path:
             asked = Incoming(operation, scope, receive, self._gateway, self._guard)
             ignored = asked.ignored_header()
             if operation.id not in PLANS:
-                reply = await HANDLERS[operation.id](asked)
-                return reply._replace(headers=reply.headers + ignored)
+                return await self._handled(operation, asked, ignored)
             plan = await PLANS[operation.id](asked)
             self._plans.keep(scope, plan)
             return await plan.run()
         except Exception as error:
             return _failed(scope, error, *ignored)
+
+    async def _handled(self, operation: Operation, asked: Incoming, ignored: tuple[Header, ...]) -> Reply:
+        try:
+            reply = await HANDLERS[operation.id](asked)
+            reply = reply._replace(headers=reply.headers + ignored)
+        except Exception as error:
+            reply = _failed(asked.scope, error, *ignored)
+        audit.note(operation, asked, reply)
+        return reply
 
 
 class _Socket:

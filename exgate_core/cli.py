@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 import click
 
-from . import __version__, tables, upkeep
+from . import __version__, tables, tokens, upkeep
 from .errors import ExGateError, OutcomeUnknown
 from .verbs import Options, ask, common, complain, exit_code, new_key, pairs, say
 
@@ -57,7 +57,7 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     """Run the gateway until it is told to stop."""
     from . import logs, plugins, server
 
-    logs.log_to_stderr()
+    logs.log_to_stderr(options.settings().server.log_level)
     bound = [f"server.{name}={value}" for name, value in (("host", host), ("port", port)) if value is not None]
     options.overrides.extend(bound)
     settings = options.settings()
@@ -225,5 +225,5 @@ def _reading(symbol: str, limit: int, local: bool, tolerate: str | None) -> list
     return params if tolerate is None else [*params, ("tolerate_interval", tolerate)]
 
 
-for verb in upkeep.VERBS:
+for verb in (*upkeep.VERBS, tokens.token):
     cli.add_command(verb)

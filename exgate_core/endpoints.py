@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from . import contract
+from .caps import hold_to
 from .errors import InvalidArgument, Unavailable
 from .incoming import Incoming
 from .models import Answer, Depth, Freshness, Market, Trade
@@ -113,7 +114,10 @@ async def _place_order(asked: Incoming) -> Reply:
     credentials = asked.allowed(entry, "trade")
     key = asked.idempotency_key()
     body = contract.parse_place(await asked.body())
+    asked.about = {name: getattr(body, name) for name in ("symbol", "side", "type", "price", "amount")} | body.options
     market = entry.exchange.markets.resolve(body.symbol)
+    if asked.caller is not None and asked.caller.grant is not None:
+        await hold_to(asked.caller.grant.max_order, entry, market, body)
     try:
         placed = await entry.place_order(credentials, market, body, key)
     except Exception as error:
@@ -132,6 +136,7 @@ async def _cancel_order(asked: Incoming) -> Reply:
     entry = await asked.entry()
     credentials = asked.allowed(entry, "trade")
     body = contract.parse_cancel(await asked.body())
+    asked.about = {"symbol": body.symbol, "order_id": body.order_id} | body.options
     market = _optional_market(entry, body.symbol)
     client_order_id = body.options.get("client_order_id", "")
     try:

@@ -13,6 +13,7 @@ from .replies import Header, Message, Receive, Scope, Send, header
 from .requests import parse_bool, parse_idempotency_key, parse_query
 
 if TYPE_CHECKING:
+    from .access import Caller
     from .operations import Operation
     from .settings import Credentials
 
@@ -26,6 +27,10 @@ class Incoming:
     def __init__(self, operation: Operation, scope: Scope, receive: Receive, gateway: Any, guard: Any) -> None:
         self.scope, self.gateway = scope, gateway
         self._receive, self._guard = receive, guard
+        self.caller: Caller | None = None
+        """Who asked for a private operation of an account that isn't a simulation; None = nobody did."""
+        self.about: dict[str, str] = {}
+        """What the private operation is about, for the audit line."""
         self.params, self.ignored = parse_query(scope["query_string"], operation.known)
         self.extended = parse_bool("extended", self.params.get("extended"))
 
@@ -43,10 +48,11 @@ class Incoming:
 
     def allowed(self, entry: Any, kind: Literal["read", "trade"]) -> Credentials | None:
         """The caller's own credentials, if it brought any and may do this. Raises Unauthenticated, PermissionDenied."""
-        caller = self._guard.caller(self.scope)
+        caller: Caller = self._guard.caller(self.scope)
+        if caller.credentials is not None or entry.private_real:
+            self.caller = caller
         self._guard.require(caller, entry, kind)
-        credentials: Credentials | None = caller.credentials
-        return credentials
+        return caller.credentials
 
     def ignored_header(self) -> tuple[Header, ...]:
         """``ExGate-Ignored`` with the names of the parameters that mean nothing here, if there are any."""

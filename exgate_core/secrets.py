@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -14,6 +16,10 @@ from .errors import ExGateError
 
 _KINDS = ("env", "file", "command")
 _COMMAND_SECONDS = 30.0
+_SHORTEST = 6
+"""Shorter texts stand in logs by chance."""
+_ALIVE: weakref.WeakSet[Secret] = weakref.WeakSet()
+"""Every secret of the process, so that logs can be cleared of them."""
 
 
 class SettingsError(ExGateError):
@@ -25,9 +31,10 @@ class SettingsError(ExGateError):
 class Secret:
     """A secret text. It shows as ``***`` wherever it is printed, logged or formatted."""
 
-    __slots__ = ("_fetch", "_text")
+    __slots__ = ("__weakref__", "_fetch", "_text")
 
     def __init__(self, text: str | Callable[[], str]) -> None:
+        _ALIVE.add(self)
         self._text = text if isinstance(text, str) else None
         self._fetch = None if isinstance(text, str) else text
 
@@ -43,11 +50,27 @@ class Secret:
         """SHA-256 of the text in hex: what the secret may be called anywhere else. Fetches it as ``reveal`` does."""
         return hashlib.sha256(self.reveal().encode()).hexdigest()
 
+    def spellings(self) -> Iterator[str]:
+        """In which forms the text could stand somewhere; nothing where nobody has fetched it yet."""
+        lines = (self._text or "").splitlines()
+        for line in (line for line in lines if len(line) >= _SHORTEST):
+            yield line
+            if quote(line, safe="") != line:
+                yield quote(line, safe="")
+
     def __repr__(self) -> str:
         return "***"
 
     def __reduce__(self) -> str:
         raise TypeError("a secret is never pickled or copied")
+
+
+def struck(text: str) -> str:
+    """The text with ``***`` for every secret of this process that was revealed and stands in it, URL-encoded or not."""
+    for secret in tuple(_ALIVE):
+        for spelling in secret.spellings():
+            text = text.replace(spelling, "***")
+    return text
 
 
 class Credentials(Struct, frozen=True):

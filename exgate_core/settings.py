@@ -34,6 +34,7 @@ __all__ = [
     "journal_path",
     "load",
     "plugin_settings",
+    "plugins_file",
     "state_dir",
 ]
 
@@ -71,6 +72,8 @@ class Server(Struct, frozen=True, kw_only=True):
     """Seconds that a request may take."""
     graceful_timeout: Seconds = 20.0
     """Seconds that a stop waits for what is under way."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Secrets are struck out at every level."""
     max_connections: Count = 1000
     max_streams: Count = 2000
 
@@ -170,6 +173,14 @@ def find_file(explicit: Path | None) -> Path | None:
         return named
     folder = _user_folder("XDG_CONFIG_HOME", ".config")
     return next((path for path in (Path("exgate.toml"), folder / "exgate.toml") if path.is_file()), None)
+
+
+def plugins_file(explicit: Path | None) -> Path:
+    """Where the list of wanted plugins stands, if there is one: beside the settings file that is in use, or where the
+    user's own would be. Raises SettingsError like ``find_file``."""
+    found = find_file(explicit)
+    folder = found.resolve().parent if found else _user_folder("XDG_CONFIG_HOME", ".config")
+    return folder / "plugins.txt"
 
 
 def state_dir(settings: Settings) -> Path:

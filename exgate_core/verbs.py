@@ -157,7 +157,7 @@ def pairs(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or name in found:
-            raise click.UsageError(f"--option wants KEY=VALUE, each key once, not {text!r}")
+            raise click.UsageError(f"expected KEY=VALUE, each key once, not {text!r}")
         found[name] = value
     return found
 

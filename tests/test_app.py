@@ -21,6 +21,7 @@ from exgate_core.errors import (
 )
 from exgate_core.markets import MarketList
 from exgate_core.models import Freshness
+from exgate_core.settings import Credentials, Secret
 
 from .support.fake_gateway import (
     BTC,
@@ -169,8 +170,8 @@ async def test_bad_queries_are_400_and_ask_nothing(app: Any, gateway: FakeGatewa
 
 
 async def test_private_reads(app: Any, gateway: FakeGateway, guard: FakeGuard) -> None:
-    keys: Any = object()
-    guard.who = Caller("none", keys)
+    keys = Credentials(Secret("a key"), Secret("a secret"))
+    guard.who = Caller(None, keys)
     balances = await ask(app, "GET", "/v1/paper/balances")
     assert balances.json == {"balances": [{"asset": "BTC", "available": "1.0", "frozen": "0"}]}
     assert (balances.headers["exgate-source"], balances.headers["exgate-age"]) == ("exchange", "0.250")

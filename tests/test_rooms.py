@@ -26,8 +26,9 @@ LAYERS = {
     "reads": "sharing reads",
     "orders": "rows outcomes client_ids rules journal drafts lookups endings errands cancels orders",
     "whole": "lives accounts wrapping opening entry gateway",
-    "doors": "access operations settling replies incoming openapi endpoints streams app",
-    "outside": "heads protocols connections server remote tables oneshot logs verbs following upkeep cli __main__",
+    "doors": "grants rates access caps operations settling replies incoming audit openapi endpoints streams app",
+    "outside": "heads protocols connections server remote tables oneshot logs verbs following "
+    "pluginlist installer pluginverbs upkeep tokens cli __main__",
 }
 """Every room imports only from its own layer, without a circle, and from those above."""
 
@@ -37,7 +38,7 @@ PLACES = {
     "aiohttp": {"fetch"},
     "picows": {"wsline", "dialects"},
     "sqlite3": {"rows", "journal", "upkeep"},
-    "click": {"cli", "verbs", "following", "upkeep", "tables"},
+    "click": {"cli", "verbs", "following", "upkeep", "pluginverbs", "tables", "tokens"},
     "pluggy": {"hookspecs", "hooking", "hookcheck", "tracing", "plugins"},
 }
 """What stands behind one door each, so that it can be exchanged there."""

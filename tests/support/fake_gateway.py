@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from exgate_core.access import Caller
 from exgate_core.contract import PlaceBody
 from exgate_core.errors import NotFound
+from exgate_core.grants import OWNER
 from exgate_core.markets import MarketList
 from exgate_core.models import Answer, Balance, CancelResult, Depth, Freshness, Market, Order, Trade
 
@@ -136,7 +137,7 @@ class FakeGuard:
     """Lets everybody in as ``who`` unless an error is set."""
 
     def __init__(self) -> None:
-        self.who = Caller("trade")
+        self.who = Caller(OWNER)
         self.refusal: Exception | None = None
         self.denial: Exception | None = None
         self.required: list[str] = []
