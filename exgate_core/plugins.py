@@ -25,7 +25,7 @@ from .settings import Section
 from .strict import nearest
 from .tracing import trace_module
 
-__all__ = ["GROUP", "Catalogue", "Offer", "PluginReport", "load_catalogue"]
+__all__ = ["GROUP", "Catalogue", "Offer", "PluginReport", "canonical", "load_catalogue"]
 
 GROUP = "exgate"
 """The entry-point group of plugins."""
@@ -183,12 +183,12 @@ def load_catalogue(
     Of distributions that aren't listed nothing is imported. No failure of a plugin reaches the caller: it is in the
     catalogue's reports. ``budget`` is the seconds that each plugin has.
     """
-    wanted = None if load == "all" else {_canonical(name): name for name in load}
-    found = [plugin for plugin in _installed() if wanted is None or _canonical(plugin.distribution) in wanted]
+    wanted = None if load == "all" else {canonical(name): name for name in load}
+    found = [plugin for plugin in _installed() if wanted is None or canonical(plugin.distribution) in wanted]
     found += _files(plugins_dir)
     for plugin in found:
         plugin.open(budget)
-    present = {_canonical(plugin.distribution) for plugin in found}
+    present = {canonical(plugin.distribution) for plugin in found}
     for name in sorted((wanted or {}).keys() - present):
         absent = _Plugin((wanted or {})[name], "", lambda: None)
         absent.refused = "it is listed in plugins.load and not installed, or has no entry point in the group exgate"
@@ -276,8 +276,9 @@ def _rank(offer: Offer) -> tuple[str, bool, str]:
 
 
 def _same(distribution: str, other: str) -> bool:
-    return _canonical(distribution) == _canonical(other)
+    return canonical(distribution) == canonical(other)
 
 
-def _canonical(distribution: str) -> str:
+def canonical(distribution: str) -> str:
+    """A distribution's name as it is compared: case and the kind of dashes make no difference."""
     return re.sub(r"[-_.]+", "-", distribution).lower()

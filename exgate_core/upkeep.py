@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from . import tables
+from . import pluginverbs, tables
 from .errors import ExGateError, NotFound
 from .verbs import Options, common, say
 
@@ -67,11 +67,16 @@ def resolve(options: Options, row: int, order_id: str, never_placed: bool) -> No
     options.print(_plain(settled), _fields(settled))
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @common
-@click.pass_obj
-def plugins(options: Options) -> None:
+@click.pass_context
+def plugins(context: click.Context) -> None:
     """The installed plugins: what each serves, and which were refused and why."""
+    if context.invoked_subcommand is None:
+        _show_plugins(context.obj)
+
+
+def _show_plugins(options: Options) -> None:
     reports = _catalogue(options, options.settings()).reports
     columns = ("package", "version", "serves", "wraps", "problem")
     rows = [(report.package, report.version, _serves(report), report.wraps, _problem(report)) for report in reports]
@@ -100,6 +105,9 @@ def openapi(options: Options) -> None:
 
     say(json.dumps(document(options.settings().server.root_path), indent=2, ensure_ascii=False))
 
+
+for verb in pluginverbs.VERBS:
+    plugins.add_command(verb)
 
 VERBS: tuple[click.Command, ...] = (journal, plugins, check, openapi)
 """What this module adds to the command line."""
