@@ -16,22 +16,23 @@ from msgspec import ValidationError
 
 from exgate_core.book import Book
 from exgate_core.errors import Unavailable
-from exgate_core.models import Depth, DepthDelta, ExchangeCapabilities, Side, Trade
+from exgate_core.models import AccountCapabilities, Depth, DepthDelta, ExchangeCapabilities, Side, Trade
 from exgate_core.sockets import Control
 
 
 def test_both_exchanges_are_offered() -> None:
-    offered: dict[str, ExchangeCapabilities] = {}
-
-    def register(name: str, **sides: Any) -> None:
-        assert "account" not in sides
-        offered[name] = sides["exchange_capabilities"]
-
-    exgate_binance.register_exchanges(register)
-    assert {name: (it.weight_limit, it.trades_reach) for name, it in offered.items()} == {
+    offered: dict[str, dict[str, Any]] = {}
+    exgate_binance.register_exchanges(lambda name, **sides: offered.__setitem__(name, sides))
+    public: dict[str, ExchangeCapabilities] = {n: sides["exchange_capabilities"] for n, sides in offered.items()}
+    assert {name: (it.weight_limit, it.trades_reach) for name, it in public.items()} == {
         "binance": (6000, None),
         "binanceus": (1200, 1000),
     }
+    for sides in offered.values():
+        private: AccountCapabilities = sides["account_capabilities"]
+        assert sides["account"] is exgate_binance.BinanceAccount
+        assert (private.order_recovery, private.settle, private.real) == ("full", 20.0, True)
+    assert "strategyId" not in offered["binanceus"]["account_capabilities"].options
 
 
 def test_a_raw_trade() -> None:

@@ -15,8 +15,9 @@ from exgate_core.models import Depth, Market, Trade
 from exgate_core.sockets import Subscription
 
 from . import parse
+from .counting import OrderLimit, order_limits
 from .dialect import BinanceDialect
-from .hosts import HOSTS, NEWEST
+from .hosts import NEWEST, host_of
 from .joining import Join
 from .settings import BinanceSettings
 
@@ -30,18 +31,21 @@ class Binance:
     """The public spot data of Binance or Binance.US, as ``context.name`` says."""
 
     def __init__(self, context: Context) -> None:
-        self._host = host = HOSTS[context.name]
+        self._host = host = host_of(context.name, sandbox=context.sandbox)
         settings = context.settings or BinanceSettings()
         self._aggregate = settings.trades == "aggregate"
         self._sleep = context.sleep
         self._http = context.http(host.rest, used_weight="X-MBX-USED-WEIGHT-1M")
         self._socket = context.ws(host.stream, BinanceDialect())
+        self.order_limits: list[OrderLimit] = []
+        """How many orders an account may place in a while, as the last market list said."""
 
     @hookimpl
     async def markets(self) -> Sequence[Market]:
         """All spot markets, those that don't trade now as inactive."""
         weight = self._host.weights.markets
         info = await self._get("/api/v3/exchangeInfo", parse.EXCHANGE_INFO, dict(self._host.markets), weight)
+        self.order_limits = order_limits(info.rate_limits)
         return parse.markets(info)
 
     @hookimpl

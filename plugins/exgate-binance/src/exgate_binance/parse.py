@@ -11,6 +11,8 @@ from msgspec import Struct, field
 
 from exgate_core.models import Depth, Level, Market, Trade
 
+from .counting import RateLimit
+
 STREAM = b'{"stream":"'
 """How every frame of a combined stream begins."""
 
@@ -94,10 +96,11 @@ class _Symbol(Struct, frozen=True, rename="camel"):
     is_spot_trading_allowed: bool
 
 
-class ExchangeInfo(Struct, frozen=True):
+class ExchangeInfo(Struct, frozen=True, rename="camel"):
     """An answer of ``GET /api/v3/exchangeInfo``."""
 
     symbols: list[_Symbol]
+    rate_limits: list[RateLimit] = []
 
 
 class _Error(Struct, frozen=True):
@@ -187,10 +190,16 @@ def depth_frame(frame: bytes) -> DepthEvent:
     return _DEPTH_FRAME(frame).data
 
 
-def words(body: bytes) -> str:
-    """The code and message of an error answer ("Error Codes"); empty if it is none."""
+def error(body: bytes) -> tuple[int, str]:
+    """The code and message of an error answer ("Error Codes"); (0, "") if it is none."""
     try:
-        error = _ERROR.decode(body)
+        found = _ERROR.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ""
-    return f"{error.code} {error.msg}"
+        return 0, ""
+    return found.code, found.msg
+
+
+def words(body: bytes) -> str:
+    """The code and message as one text; empty if it is none."""
+    code, text = error(body)
+    return f"{code} {text}" if code else ""
