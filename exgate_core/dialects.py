@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -28,6 +29,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """The exchange cuts every connection at this age; it is replaced before that, with overlap. 0 = it doesn't."""
     overlap: float = 1.0
     """For so long old and new connection deliver both, so that nothing on its way in the old one is lost."""
+    gzip: bool = False
+    """Binary frames are gzip or zlib data; they are unpacked before ``route`` and the subscriptions see them."""
 
 
 class Control(NamedTuple):
@@ -62,3 +65,15 @@ class Dialect(Protocol):
     def route(self, frame: bytes) -> str | Control:
         """The topic to which a data frame belongs, or what another frame says. Raising ends the connection."""
         ...
+
+
+def unpacked(data: bytes, most: int) -> bytes:
+    """What a gzip or zlib text holds, if that is no more than ``most`` bytes; ValueError if it is more or damaged."""
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        text = unpacker.decompress(data, most + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    if len(text) > most or not unpacker.eof or unpacker.unused_data:
+        raise ValueError("too long, cut off, or with something behind it")
+    return text

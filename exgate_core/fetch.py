@@ -7,8 +7,11 @@ order it means "unknown".
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
+import functools
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -31,6 +34,8 @@ MAX_BODY = 8 * 1024 * 1024
 """Bytes of an answer, unpacked. More is refused unread."""
 
 _PAUSES = {429: 10.0, 418: 120.0}
+_LONGEST_PAUSE = 3 * 86400.0  # the longest ban that an exchange's document names; what is longer isn't believed
+_READS = 64
 _UNTIL_CONNECTED = 0.9  # of a deadline: a connection that takes longer fails as "not sent", not as "no answer"
 
 
@@ -51,18 +56,44 @@ class _Dropped(aiohttp.ClientError):
     """The connection ended before an answer began."""
 
 
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """What every connection is encrypted with: certificate and host name verified, TLS 1.2 or later.
+
+    Made once, since reading the certificates holds the event loop for 20 ms; ``SSL_CERT_FILE`` names other ones.
+    """
+    return ssl.create_default_context()
+
+
+class _Pool(aiohttp.TCPConnector):
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # the library's own signature
+    ) -> aiohttp.connector.Connection:
+        """A connection on which nothing came unasked: that would be taken for the answer to the next request."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+
+
 class Session:
     """The pool of kept-alive connections of one exchange side."""
 
     def __init__(self, *, proxy: str = "") -> None:
         self._proxy = proxy or None
         self._client: aiohttp.ClientSession | None = None
+        self.reads = asyncio.Semaphore(_READS)
+        """So many questions at a time; orders and cancels never wait for them."""
 
     def open(self) -> aiohttp.ClientSession:
         """The library's session, made on first use, inside the event loop."""
         if self._client is None:
             self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=64, keepalive_timeout=20),
+                connector=_Pool(limit=0, keepalive_timeout=20, ssl=tls()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "exgate", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"},
                 proxy=self._proxy,
@@ -108,12 +139,28 @@ class Http:
         for again in (method == "GET" and lane == "data", False):
             left = until - self._clock.monotonic()
             await self._transport.budget.take(weight, lane, left)
+            if lane == "data":
+                await self._turn(url, until)
             try:
                 return await self._send(method, url, headers, body, until - self._clock.monotonic())
             except _Dropped as error:
                 if not again:
                     raise Unavailable(_text(url, "dropped the connection before it answered")) from error
+            finally:
+                if lane == "data":
+                    self._session.reads.release()
         raise AssertionError
+
+    async def _turn(self, url: str, until: float) -> None:
+        reads = self._session.reads
+        if not reads.locked():
+            await reads.acquire()  # without a pause
+            return
+        try:
+            async with asyncio.timeout(max(0.0, until - self._clock.monotonic()) * _UNTIL_CONNECTED):
+                await reads.acquire()
+        except TimeoutError:
+            raise NotSent(_text(url, "was not asked: too many answers are still awaited. Nothing was sent.")) from None
 
     async def get_json(
         self,
@@ -139,7 +186,10 @@ class Http:
         if not path.startswith("/") or any(mark in path for mark in ("..", "//", "?", "#", "\\", "@", " ")):
             raise ValueError(f"not a path of an exchange: {path!r}")
         query = params if isinstance(params, str) else urlencode(params or {}, quote_via=quote)
-        return f"{self.base_url}{path}?{query}" if query else f"{self.base_url}{path}"
+        url = f"{self.base_url}{path}?{query}" if query else f"{self.base_url}{path}"
+        if not (url.isascii() and url.isprintable()) or " " in url or "#" in query:
+            raise ValueError(f"not an encoded query: {query!r}")
+        return url
 
     async def _send(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: bytes | None, left: float
@@ -170,7 +220,7 @@ class Http:
     def _account(self, response: Response) -> None:
         budget = self._transport.budget
         used = response.headers.get(self._used_weight, "") if self._used_weight else ""
-        if used.isdecimal():
+        if used.isdecimal() and len(used) < 10:
             budget.correct(int(used))
         if response.status in _PAUSES:
             budget.pause(response.retry_after or _PAUSES[response.status])
@@ -245,14 +295,19 @@ def bad_answer(url: str, why: str) -> Unavailable:
 
 
 def seconds_of(retry_after: str, now: float) -> float | None:
-    """A Retry-After header in seconds: a number, or a date as seen from ``now`` (epoch). None if it is neither."""
+    """A Retry-After header in seconds: a number, or a date as seen from ``now`` (epoch).
+
+    None if it is neither, or more than three days.
+    """
     text = retry_after.strip()
-    if text.isascii() and text.replace(".", "", 1).isdigit():
-        return float(text)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
-    except (ValueError, TypeError):
+        if text.isascii() and text.replace(".", "", 1).isdigit():
+            seconds = float(text)
+        else:
+            seconds = max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
         return None
+    return seconds if seconds <= _LONGEST_PAUSE else None
 
 
 def _no_constant(name: str) -> Any:

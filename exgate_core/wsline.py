@@ -14,14 +14,16 @@ import anyio
 from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from .clock import Runtime
-from .dialects import Control, Dialect
+from .dialects import Control, Dialect, unpacked
 from .errors import DeadlineExceeded, ExGateError, NotSent, RateLimited, Refused, Unavailable
-from .fetch import seconds_of
+from .fetch import seconds_of, tls
 
 MAX_FRAME = 8 * 1024 * 1024
-"""Bytes of one message; a longer one ends the connection."""
+"""Bytes of one message, unpacked; a longer one ends the connection."""
 
-_TEXT, _DATA = WSMsgType.TEXT, (WSMsgType.TEXT, WSMsgType.BINARY)
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_MOST_PARTS = 10_000
+_MOST_UNSENT = 1024 * 1024  # bytes: who pings without reading our pongs is cut
 
 
 class Party(Protocol):
@@ -89,7 +91,9 @@ class Line:
         self._transport: WSTransport | None = None
         self._error: ExGateError | None = None
         self._opened = runtime.clock.monotonic()
-        self._parts: list[bytes] = []
+        self.parts: list[bytes] = []
+        """Of a message that isn't whole yet."""
+        self._size, self._packed = 0, False  # of the message in parts
 
     # -- topics
 
@@ -177,6 +181,7 @@ class Line:
                 self._transport, _ = await ws_connect(
                     lambda: _Listener(self),
                     target,
+                    ssl_context=tls(),
                     websocket_handshake_timeout=limit,
                     max_redirects=0,
                     max_frame_size=MAX_FRAME,
@@ -238,6 +243,8 @@ class Line:
                 return self._cut(Unavailable(f"{self.url} gave no sign of life for {now - heard:.1f} s"))
             if any(now - request.sent > limits.confirm for request in self._requests.values()):
                 return self._cut(Unavailable(f"{self.url} did not confirm a subscription in {limits.confirm:g} s"))
+            if self._transport and self._transport.underlying_transport.get_write_buffer_size() > _MOST_UNSENT:
+                return self._cut(Unavailable(f"{self.url} does not read what it is sent"))
             self._send(self._dialect.ping())
             if self._lifetime and now - self._opened > self._lifetime:
                 self._retire()
@@ -277,12 +284,13 @@ class Line:
 
     def receive(self, frame: bytes) -> None:
         """One whole message."""
+        if self._error is not None:
+            return  # what came after the reason to cut
         try:
             topic = self._dialect.route(frame)
         except Exception as error:
             self._log.warning("%s sent a frame that can't be read: %r", self.url, frame[:200])
-            self._cut(Unavailable(f"{self.url} sent a frame that can't be read ({error})", reason="BAD_ANSWER"))
-            return
+            return self.broken(f"a frame that can't be read ({error})")
         if not isinstance(topic, str):
             return self._control(topic)
         for party in self._routes.get(topic, ()):
@@ -299,14 +307,28 @@ class Line:
             for party in self._routes.get(topic, ()):
                 party.on_alive()
 
-    def part(self, frame: bytes, last: bool) -> None:
-        """One fragment of a message."""
-        self._parts.append(frame)
-        if sum(map(len, self._parts)) > MAX_FRAME:
-            self._cut(Unavailable(f"{self.url} sent a message of more than 8 MiB", reason="BAD_ANSWER"))
-        elif last:
-            whole, self._parts = b"".join(self._parts), []
-            self.receive(whole)
+    def part(self, kind: WSMsgType, data: bytes, last: bool) -> None:
+        """A fragment of a message, or a whole binary one."""
+        if self._error is not None:
+            return
+        if (kind is _CONTINUATION) is not bool(self.parts):
+            return self.broken("fragments out of order")
+        if not self.parts:
+            self._size, self._packed = 0, kind is _BINARY and self._limits.gzip
+        self.parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_FRAME or len(self.parts) > _MOST_PARTS:
+            return self.broken("a message of more than 8 MiB or 10,000 fragments")
+        if last:
+            whole, self.parts = b"".join(self.parts), []
+            try:
+                self.receive(unpacked(whole, MAX_FRAME) if self._packed else whole)
+            except ValueError as error:
+                self.broken(f"a frame that can't be unpacked ({error})")
+
+    def broken(self, what: str) -> None:
+        """The other side doesn't speak the protocol."""
+        self._cut(Unavailable(f"{self.url} sent {what}", reason="BAD_ANSWER"))
 
     def gone(self, why: str) -> None:
         """The other side ended the connection."""
@@ -360,10 +382,12 @@ class _Listener(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         line, kind = self._line, frame.msg_type
         line.heard = True
-        if kind is _TEXT and frame.fin:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:  # compressed, say: no extension was agreed on
+            line.broken("a frame of an extension that was not agreed on")
+        elif kind is _TEXT and frame.fin and not line.parts:
             line.receive(frame.get_payload_as_bytes())
-        elif kind in _DATA or kind is WSMsgType.CONTINUATION:
-            line.part(frame.get_payload_as_bytes(), frame.fin)
+        elif kind is _TEXT or kind is _BINARY or kind is _CONTINUATION:
+            line.part(kind, frame.get_payload_as_bytes(), frame.fin)
         elif kind is WSMsgType.PONG:
             line.alive()
         elif kind is WSMsgType.CLOSE:
