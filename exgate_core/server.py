@@ -83,6 +83,7 @@ async def _serve(
     from .app import make_app
     from .gateway import open_gateway
     from .journal import no_step
+    from .watchdog import Watchdog
 
     stop = Stop()
     stop.listen_to_signals()
@@ -91,7 +92,8 @@ async def _serve(
     try:
         guard = Guard(server, load_tokens(state_dir(settings)), _port(listener))
         async with open_gateway(settings, catalogue, step=step or no_step) as gateway:
-            await run(make_app(gateway, guard), server, listener, gateway, stop, ready=ready, source=settings.path)
+            with Watchdog():
+                await run(make_app(gateway, guard), server, listener, gateway, stop, ready=ready, source=settings.path)
     finally:
         listener.close()
         if server.uds:
