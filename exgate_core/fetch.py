@@ -37,6 +37,7 @@ _PAUSES = {429: 10.0, 418: 120.0}
 _LONGEST_PAUSE = 3 * 86400.0  # the longest ban that an exchange's document names; what is longer isn't believed
 _READS = 64
 _UNTIL_CONNECTED = 0.9  # of a deadline: a connection that takes longer fails as "not sent", not as "no answer"
+_MOST_AGAIN, _AGAIN_PER_ANSWER = 10.0, 0.1  # an exchange in trouble gets at most a tenth more than was asked for
 
 
 class Response(Struct, frozen=True):
@@ -54,6 +55,10 @@ class Response(Struct, frozen=True):
 
 class _Dropped(aiohttp.ClientError):
     """The connection ended before an answer began."""
+
+
+class _NoConnection(aiohttp.ClientError):
+    """There was none yet: no name, no server, no proxy, no TLS."""
 
 
 @functools.cache
@@ -74,7 +79,10 @@ class _Pool(aiohttp.TCPConnector):
     ) -> aiohttp.connector.Connection:
         """A connection on which nothing came unasked: that would be taken for the answer to the next request."""
         while True:
-            connection = await super().connect(req, traces, timeout)
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except aiohttp.ClientError as error:
+                raise _NoConnection(type(error).__name__) from error
             if connection.protocol is None or not connection.protocol.should_close:
                 return connection
             connection.close()
@@ -88,6 +96,18 @@ class Session:
         self._client: aiohttp.ClientSession | None = None
         self.reads = asyncio.Semaphore(_READS)
         """So many questions at a time; orders and cancels never wait for them."""
+        self._again = _MOST_AGAIN
+
+    def may_ask_again(self) -> bool:
+        """Whether a question whose connection turned out dead may be asked once more: few may while nothing answers."""
+        if self._again < 1:
+            return False
+        self._again -= 1
+        return True
+
+    def answered(self) -> None:
+        """An answer came: the exchange is there."""
+        self._again = min(_MOST_AGAIN, self._again + _AGAIN_PER_ANSWER)
 
     def open(self) -> aiohttp.ClientSession:
         """The library's session, made on first use, inside the event loop."""
@@ -130,7 +150,8 @@ class Http:
         """Ask, and return the answer whatever its status; ``deadline`` in seconds covers everything.
 
         ``params`` as text is taken as it stands (what was signed is what is sent). A GET of data whose kept-alive
-        connection turned out dead is asked once more and pays again; nothing else is ever sent twice. 429 and 418
+        connection turned out dead is asked once more and pays again, as long as most questions are answered; nothing else
+        is ever sent twice. 429 and 418
         close the budget for as long as the exchange says. Raises NotSent, RateLimited (both: never left),
         DeadlineExceeded, Unavailable.
         """
@@ -144,7 +165,7 @@ class Http:
             try:
                 return await self._send(method, url, headers, body, until - self._clock.monotonic())
             except _Dropped as error:
-                if not again:
+                if not again or not self._session.may_ask_again():
                     raise Unavailable(_text(url, "dropped the connection before it answered")) from error
             finally:
                 if lane == "data":
@@ -206,14 +227,16 @@ class Http:
                 wait = seconds_of(answer.headers.get("Retry-After", ""), self._clock.time())
                 body_read = await _read(answer, url)
                 response = Response(answer.status, answer.headers, body_read, url.partition("?")[0], wait)
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotSent(_text(url, f"could not be reached ({type(error).__name__}). Nothing was sent.")) from error
+        except (_NoConnection, aiohttp.ConnectionTimeoutError) as error:
+            why = str(error) if isinstance(error, _NoConnection) else type(error).__name__
+            raise NotSent(_text(url, f"could not be reached ({why}). Nothing was sent.")) from error
         except TimeoutError as error:
             raise DeadlineExceeded(_text(url, f"gave no answer within {left:.1f} s")) from error
         except _Dropped:
             raise
         except aiohttp.ClientError as error:
             raise Unavailable(_text(url, f"broke off its answer ({type(error).__name__})")) from error
+        self._session.answered()
         self._account(response)
         return response
 
@@ -230,8 +253,6 @@ async def _never_again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHa
     """Keep the library from repeating what may have arrived: it does so for two classes of errors."""
     try:
         return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _Dropped from error
 

@@ -218,6 +218,29 @@ async def test_a_dropped_connection_is_asked_again_once_for_data_only_and_paid_f
             assert (len(exchange.asked), its.budget.used - before) == (times, 3 * times)
 
 
+async def test_an_exchange_that_drops_everything_is_hardly_asked_more_than_callers_ask(exchange: Exchange) -> None:
+    async def drop(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with transport() as its:
+        http = its.http(exchange.url)
+        exchange.answer = drop
+        for _ in range(200):
+            with pytest.raises(Unavailable):
+                await http.request("GET", "/x")
+        assert 200 < len(exchange.asked) <= 210
+        exchange.answer = exchange.fine  # and once it answers again, a dead connection is made good again
+        for _ in range(10):
+            await http.request("GET", "/x")
+        exchange.asked.clear()
+        exchange.answer = drop
+        with pytest.raises(Unavailable):
+            await http.request("GET", "/x")
+        assert len(exchange.asked) == 2
+
+
 async def test_no_answer_in_time(exchange: Exchange) -> None:
     async def hang(request: web.Request) -> web.StreamResponse:
         await anyio.sleep_forever()
