@@ -150,10 +150,9 @@ class Http:
         """Ask, and return the answer whatever its status; ``deadline`` in seconds covers everything.
 
         ``params`` as text is taken as it stands (what was signed is what is sent). A GET of data whose kept-alive
-        connection turned out dead is asked once more and pays again, as long as most questions are answered; nothing else
-        is ever sent twice. 429 and 418
-        close the budget for as long as the exchange says. Raises NotSent, RateLimited (both: never left),
-        DeadlineExceeded, Unavailable.
+        connection turned out dead is asked once more and pays again, as long as most questions are answered; nothing
+        else is ever sent twice. 429 and 418 close the budget for as long as the exchange says. Raises NotSent,
+        RateLimited (both: never left), DeadlineExceeded, Unavailable.
         """
         url = self._url(path, params)
         until = self._clock.monotonic() + (self._transport.deadline if deadline is None else deadline)

@@ -224,7 +224,7 @@ async def test_an_exchange_that_drops_everything_is_hardly_asked_more_than_calle
         request.transport.abort()
         return web.Response()
 
-    async with transport() as its:
+    async with transport(1000) as its:
         http = its.http(exchange.url)
         exchange.answer = drop
         for _ in range(200):
