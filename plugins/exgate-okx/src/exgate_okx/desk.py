@@ -1,0 +1,105 @@
+"""Private requests: signed with OKX's time, within the user's limits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from exgate_core.budget import Lane
+from exgate_core.client import Context
+from exgate_core.errors import ExGateError, Unavailable
+from exgate_core.fetch import Response
+
+from . import limits, parse
+from .codes import STALE_CLOCK
+from .limits import Endpoint
+from .signing import Keys, ServerClock, headers
+from .wire import Envelope, Wire, code_of, rows
+
+T = TypeVar("T")
+
+_JSON = {"Content-Type": "application/json"}
+
+
+class Desk:
+    """One set of credentials."""
+
+    def __init__(self, context: Context) -> None:
+        self._wire = Wire(context)
+        self._credentials: Keys = context.credentials
+        self._clock = ServerClock(context.clock, self._server_time)
+        self._log: logging.Logger = context.log
+
+    async def open(self) -> None:
+        """Measure OKX's clock. If that fails, ours is taken until OKX refuses a timestamp."""
+        try:
+            await self._clock.measure()
+        except ExGateError as error:
+            self._log.warning("OKX's time could not be asked for: %s", error)
+
+    async def get(
+        self,
+        endpoint: Endpoint,
+        params: Mapping[str, str],
+        decoder: msgspec.json.Decoder[Envelope[T]],
+        *,
+        lane: Lane = "data",
+        deadline: float | None = None,
+    ) -> list[T]:
+        """Ask a question. One whose timestamp OKX refused is asked once more after its clock was measured."""
+        query, instrument = urlencode(params), params.get("instId", "")
+        response = await self._signed("GET", endpoint, query, instrument, lane=lane, deadline=deadline)
+        if await self._measured_anew(response):
+            response = await self._signed("GET", endpoint, query, instrument, lane=lane, deadline=deadline)
+        return rows(response, decoder)
+
+    async def post(self, endpoint: Endpoint, body: Mapping[str, Any], lane: Lane, *, expiry: float = 0.0) -> Response:
+        """Send something that changes, once. ``expiry``: seconds after which OKX drops it unprocessed; 0 = never."""
+        text, instrument = msgspec.json.encode(body), str(body["instId"])
+        response = await self._signed("POST", endpoint, "", instrument, text, lane=lane, expiry=expiry)
+        await self._measured_anew(response)  # for the next one: this one stays refused
+        return response
+
+    async def _signed(
+        self,
+        method: str,
+        endpoint: Endpoint,
+        query: str,
+        instrument: str,
+        body: bytes | None = None,
+        *,
+        lane: Lane,
+        deadline: float | None = None,
+        expiry: float = 0.0,
+    ) -> Response:
+        target = f"{endpoint.path}?{query}" if query else endpoint.path
+
+        def sign() -> dict[str, str]:
+            now = self._clock.now()
+            signed = headers(self._credentials, now, method, target, (body or b"").decode())
+            return {**signed, **(_JSON if body else {}), **self._expires(now, expiry)}
+
+        return await self._wire.send(
+            method, endpoint, query, instrument=instrument, sign=sign, body=body, lane=lane, deadline=deadline
+        )
+
+    def _expires(self, now: int, expiry: float) -> dict[str, str]:
+        """ "Transaction Timeouts": never with a clock that may be wrong."""
+        return {"expTime": str(now + int(expiry * 1000))} if expiry and self._clock.measured else {}
+
+    async def _measured_anew(self, response: Response) -> bool:
+        said = code_of(response) if response.status in (200, 400, 401) else None
+        if said is None or said.code not in STALE_CLOCK:
+            return False
+        await self.open()
+        return self._clock.measured
+
+    async def _server_time(self) -> int:
+        found = rows(await self._wire.send("GET", limits.TIME), parse.TIMES)
+        if not found:
+            raise Unavailable("OKX gave no time.", reason="BAD_ANSWER")
+        return found[0].ts

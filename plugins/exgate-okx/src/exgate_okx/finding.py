@@ -1,0 +1,117 @@
+"""Where an order may be: asked one place after the other, until one has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from exgate_core.budget import Lane
+from exgate_core.errors import NotFound, Refused, Unavailable
+from exgate_core.models import Market, Order
+
+from . import limits, private_parse
+from .desk import Desk
+from .limits import Endpoint
+from .private_parse import OrderRow, SymbolOf
+
+_PAGE: Final = 100
+_DIGITS: Final = 19
+_MOST_PAGES: Final = 50
+"""OKX keeps at most 4000 open orders ("General Info")."""
+
+
+class Finder:
+    """Looks for orders; never sends anything that changes.
+
+    ``kinds`` are the values of ``instType`` that spot orders have in the account's mode.
+    """
+
+    def __init__(self, desk: Desk, kinds: Sequence[str], symbol_of: SymbolOf) -> None:
+        self._desk, self._kinds, self._symbol_of = desk, kinds, symbol_of
+
+    async def find(self, market: Market | None, order_id: str, client_order_id: str) -> list[Order]:
+        """The order in "Order details", "Order List", "Order history" of 7 days and of 3 months, "Transaction
+        details"; empty only where all of them answered and none has it."""
+        if order_id and not _is_number(order_id):
+            return []
+        lists = (limits.PENDING, limits.HISTORY, limits.ARCHIVE)
+        found = await self._details(market, order_id, client_order_id)
+        for endpoint in lists:
+            found = found or await self._listed(endpoint, market, order_id, client_order_id)
+        if found:
+            return [private_parse.order(row, self._symbol_of) for row in found]
+        return await self._fills(market, order_id, client_order_id)
+
+    async def pending(self, market: Market | None) -> list[Order]:
+        """Every open order, page by page."""
+        instrument = {"instId": market.id} if market is not None else {}
+        found = [row for kind in self._kinds for row in await self._pages({"instType": kind, **instrument})]
+        return [private_parse.order(row, self._symbol_of) for row in found]
+
+    async def state(self, instrument: str, order_id: str, client_order_id: str, deadline: float) -> str:
+        """OKX's state of an order. Raises what the question does."""
+        params = {"instId": instrument, **_named(order_id, client_order_id)}
+        found = await self._desk.get(limits.DETAILS, params, private_parse.ORDERS, lane="cancels", deadline=deadline)
+        return found[0].state if found else ""
+
+    async def _details(self, market: Market | None, order_id: str, client_order_id: str) -> list[OrderRow]:
+        if market is None:
+            return []
+        params = {"instId": market.id, **_named(order_id, client_order_id)}
+        try:
+            return await self._desk.get(limits.DETAILS, params, private_parse.ORDERS, lane="cancels")
+        except NotFound:
+            return []
+        except Refused as error:
+            if error.reason == "UNKNOWN_SYMBOL":  # "only applicable to live instruments"
+                return []
+            raise
+
+    async def _listed(
+        self, endpoint: Endpoint, market: Market | None, order_id: str, client_order_id: str
+    ) -> list[OrderRow]:
+        instrument = {"instId": market.id} if market is not None else {}
+        found: list[OrderRow] = []
+        for kind in self._kinds:
+            params = {"instType": kind, **instrument}
+            if order_id:
+                found += await self._page(endpoint, params | {"after": str(int(order_id) + 1), "limit": "1"})
+            elif endpoint is limits.PENDING:
+                found += await self._pages(params, "cancels")
+            else:
+                found += await self._page(endpoint, params)
+        return [row for row in found if (row.ord_id == order_id if order_id else row.cl_ord_id == client_order_id)]
+
+    async def _fills(self, market: Market | None, order_id: str, client_order_id: str) -> list[Order]:
+        instrument = {"instId": market.id} if market is not None else {}
+        named = {"ordId": order_id} if order_id else {}
+        found = []
+        for kind in self._kinds:
+            params = {"instType": kind, **instrument, **named}
+            found += await self._desk.get(limits.FILLS, params, private_parse.FILLS, lane="cancels")
+        mine = [row for row in found if (row.ord_id == order_id if order_id else row.cl_ord_id == client_order_id)]
+        return private_parse.order_of_fills(mine, self._symbol_of)
+
+    async def _page(self, endpoint: Endpoint, params: dict[str, str]) -> list[OrderRow]:
+        return await self._desk.get(endpoint, params, private_parse.ORDERS, lane="cancels")
+
+    async def _pages(self, params: dict[str, str], lane: Lane = "data") -> list[OrderRow]:
+        """All open orders: ``after`` asks for those before the oldest so far."""
+        found: dict[str, OrderRow] = {}
+        after: dict[str, str] = {}
+        for _ in range(_MOST_PAGES):
+            page = await self._desk.get(limits.PENDING, params | after, private_parse.ORDERS, lane=lane)
+            fresh = {row.ord_id: row for row in page if row.ord_id not in found}
+            found |= fresh
+            if len(page) < _PAGE or not fresh:
+                return list(found.values())
+            after = {"after": page[-1].ord_id}
+        raise Unavailable(f"OKX lists more than {_MOST_PAGES * _PAGE} open orders.")
+
+
+def _is_number(order_id: str) -> bool:
+    return order_id.isascii() and order_id.isdecimal() and len(order_id) <= _DIGITS
+
+
+def _named(order_id: str, client_order_id: str) -> dict[str, str]:
+    return {"ordId": order_id} if order_id else {"clOrdId": client_order_id}

@@ -1,0 +1,119 @@
+"""Requests to OKX: within its limits, and answers read up to their ``data``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from exgate_core.budget import Lane
+from exgate_core.client import Context
+from exgate_core.errors import ExGateError, RateLimited, Unavailable
+from exgate_core.fetch import Response, decode, failure
+
+from .codes import judged
+from .hosts import HOSTS
+from .limits import Endpoint, Meter
+from .settings import OkxSettings
+
+T = TypeVar("T")
+
+DEMO = {"x-simulated-trading": "1"}
+"""What makes a request one to the demo trading service ("Demo Trading Services")."""
+
+
+class Envelope(Struct, Generic[T], frozen=True):
+    """What every answer is wrapped in."""
+
+    code: str
+    data: list[T] = []
+    msg: str = ""
+
+
+class _Failure(Struct, frozen=True):
+    code: str
+    msg: str = ""
+
+
+_FAILURE = msgspec.json.Decoder(_Failure)
+
+
+class Wire:
+    """One side's way to the host of its region."""
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings or OkxSettings()
+        self._http = context.http(HOSTS[settings.host].rest)
+        self._headers = DEMO if context.sandbox else {}
+        self._meter = Meter(context.clock, context.sleep)
+        self._clock = context.clock
+        self._deadline = context.deadline
+
+    async def send(
+        self,
+        method: str,
+        endpoint: Endpoint,
+        query: str = "",
+        *,
+        instrument: str = "",
+        sign: Callable[[], Mapping[str, str]] = dict,
+        body: bytes | None = None,
+        lane: Lane = "data",
+        deadline: float | None = None,
+    ) -> Response:
+        """One request, and its answer whatever it says. Raises what ``Http.request`` does.
+
+        ``sign`` makes the headers of a private request, when the limits let it go.
+        """
+        until = self._clock.monotonic() + (self._deadline if deadline is None else deadline)
+        await self._meter.take(method, endpoint, instrument, lane, until - self._clock.monotonic())
+        response = await self._http.request(
+            method,
+            endpoint.path,
+            params=query,
+            headers={**self._headers, **sign()},
+            body=body,
+            lane=lane,
+            deadline=until - self._clock.monotonic(),
+        )
+        if isinstance(error_of(response), RateLimited):
+            self._meter.pause(method, endpoint, instrument)
+        return response
+
+
+def rows(response: Response, decoder: msgspec.json.Decoder[Envelope[T]]) -> list[T]:
+    """The ``data`` of the answer to a question.
+
+    Raises what its code stands for: Refused, NotFound, RateLimited; Unavailable where it proves nothing.
+    """
+    if response.status == 200:
+        found = decode(response, decoder)
+        if found.code == "0":
+            return found.data
+    raise error_of(response) or _unusable(response)
+
+
+def error_of(response: Response) -> ExGateError | None:
+    """What an answer's code proves; None for a good answer and for one that proves nothing."""
+    if response.status == 200 and response.body.startswith(b'{"code":"0"'):
+        return None
+    said = code_of(response)
+    return None if said is None or said.code == "0" else judged(response.status, said.code, said.msg)
+
+
+def code_of(response: Response) -> _Failure | None:
+    """The code and message of an answer; None if it isn't OKX's."""
+    try:
+        return _FAILURE.decode(response.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _unusable(response: Response) -> ExGateError:
+    said = code_of(response)
+    if response.status != 200:
+        return failure(response, f"{said.code} {said.msg}" if said is not None else "")
+    text = f"OKX answered {said.code} {said.msg}" if said is not None else "OKX gave an answer that can't be read"
+    return Unavailable(text)
