@@ -37,7 +37,7 @@ _PAUSES = {429: 10.0, 418: 120.0}
 _LONGEST_PAUSE = 3 * 86400.0  # the longest ban that an exchange's document names; what is longer isn't believed
 _READS = 64
 _UNTIL_CONNECTED = 0.9  # of a deadline: a connection that takes longer fails as "not sent", not as "no answer"
-_MOST_AGAIN, _AGAIN_PER_ANSWER = 10.0, 0.1  # an exchange in trouble gets at most a tenth more than was asked for
+_ANSWERS_PER_RETRY, _MOST_RETRIES = 10, 10  # an exchange in trouble gets at most a tenth more than was asked for
 
 
 class Response(Struct, frozen=True):
@@ -96,18 +96,18 @@ class Session:
         self._client: aiohttp.ClientSession | None = None
         self.reads = asyncio.Semaphore(_READS)
         """So many questions at a time; orders and cancels never wait for them."""
-        self._again = _MOST_AGAIN
+        self._earned = _MOST_RETRIES * _ANSWERS_PER_RETRY
 
     def may_ask_again(self) -> bool:
         """Whether a question whose connection turned out dead may be asked once more: few may while nothing answers."""
-        if self._again < 1:
+        if self._earned < _ANSWERS_PER_RETRY:
             return False
-        self._again -= 1
+        self._earned -= _ANSWERS_PER_RETRY
         return True
 
     def answered(self) -> None:
         """An answer came: the exchange is there."""
-        self._again = min(_MOST_AGAIN, self._again + _AGAIN_PER_ANSWER)
+        self._earned = min(_MOST_RETRIES * _ANSWERS_PER_RETRY, self._earned + 1)
 
     def open(self) -> aiohttp.ClientSession:
         """The library's session, made on first use, inside the event loop."""
