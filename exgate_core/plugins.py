@@ -231,7 +231,9 @@ def _check_api(module: ModuleType) -> None:
     if stated is None:
         raise PluginError(f"{module.__name__} doesn't say for which hooks it was written: EXGATE_API = {EXGATE_API}")
     if stated != EXGATE_API:
-        raise PluginError(f"{module.__name__} was written for EXGATE_API = {stated!r}; this is {EXGATE_API}")
+        newer = isinstance(stated, int) and stated > EXGATE_API
+        advice = "upgrade exgate" if newer else "upgrade the plugin"
+        raise PluginError(f"{module.__name__} was written for EXGATE_API = {stated!r}; this is {EXGATE_API}: {advice}")
 
 
 def _wrapper(plugin: _Plugin, exchange: str, operation: str) -> Wrapper | None:
