@@ -190,6 +190,8 @@ class Line:
                 )
         except (WSError, OSError) as error:
             raise self._refusal(error) from error
+        if self._transport.is_disconnected:  # the library takes that for a success
+            raise Unavailable(f"{self.url} closed the connection instead of accepting it")
         self._opened, self.connected = self._runtime.clock.monotonic(), True
 
     def _refusal(self, error: Exception) -> ExGateError:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 
-Talk = Callable[["Visit"], Awaitable[None]]
+Talk = Callable[["Visit"], Awaitable[object]]
 
 
 class Visit:
