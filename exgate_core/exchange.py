@@ -8,14 +8,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
 
-import anyio
-
 from .errors import DeadlineExceeded, ExGateError, Internal, Unavailable, Unimplemented
 from .hooking import Hook, compose, entered
 from .hookspecs import EmitDepth, EmitTrades, ExchangeHooks
 from .markets import MarketList
 from .models import Depth, ExchangeCapabilities, Market, Trade
-from .waiting import is_cancelled
+from .waiting import Limit, is_cancelled
 
 _log = logging.getLogger("exgate.exchange")
 
@@ -119,7 +117,7 @@ class Exchange:
     async def _ask(self, operation: str, **arguments: object) -> Any:
         hook = self._hook(operation)
         try:
-            with anyio.fail_after(self._deadline):
+            with Limit(self._deadline):
                 return await hook(**arguments)
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled(error):

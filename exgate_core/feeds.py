@@ -16,6 +16,7 @@ from .exchange import PublicSide
 from .models import Market, Trade
 from .readers import Reader, ReaderClosed, check_since_id
 from .tradefeed import TradeFeed
+from .waiting import Jobs
 
 if TYPE_CHECKING:
     from .settings import Local
@@ -40,6 +41,7 @@ class Feeds:
         self._trades: dict[str, TradeFeed] = {}
         self._books: dict[str, BookFeed] = {}
         self._stopped = False
+        self._jobs: Jobs | None = None
 
     def trades(self, market: Market) -> TradeFeed:
         """The feed of the market's trades; opens it on first use. Raises Unimplemented."""
@@ -103,7 +105,10 @@ class Feeds:
 
     def spawn(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a job that outlives the request which started it. The job raises nothing."""
-        self._tasks.start_soon(job)
+        if self._jobs is None:
+            self._jobs = Jobs()
+            self._tasks.start_soon(self._jobs.keep)
+        self._jobs.start(job())
 
     async def stop(self) -> None:
         """End every feed: readers get ReaderClosed(1012) after what is pending."""

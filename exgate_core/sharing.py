@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-import anyio
-
 from .clock import Clock
 from .errors import DeadlineExceeded, ExGateError, Unavailable
+from .waiting import Limit
 
 T = TypeVar("T")
 
@@ -77,9 +76,12 @@ class Flights(Generic[T]):
             return kept
         if deadline is None:
             return await self._join(key, question, tolerate, asked)
-        with anyio.move_on_after(deadline):
-            return await self._join(key, question, tolerate, asked)
-        raise DeadlineExceeded(f"no answer from the exchange within {deadline:g} s; ask again.")
+        try:
+            with Limit(deadline):
+                return await self._join(key, question, tolerate, asked)
+        except TimeoutError:
+            message = f"no answer from the exchange within {deadline:g} s; ask again."
+            raise DeadlineExceeded(message) from None
 
     def _age(self, flight: Flight[T]) -> float:
         return float("inf") if flight.started is None else self._clock.monotonic() - flight.started
