@@ -114,7 +114,8 @@ class Desk:
         """All open orders, page by page."""
         if not fact(self.name).open_orders:
             raise Unimplemented(f"ccxt can't ask {self.name} for open orders")
-        return await self._listed("fetch_open_orders", market, {})
+        listed = await self._listed("fetch_open_orders", market, {})
+        return [order for order in listed if order.status in ("open", "partially_filled")]
 
     async def _listed(self, name: str, market: Market | None, params: Mapping[str, Any]) -> list[Order]:
         symbol = market.symbol if market is not None else None

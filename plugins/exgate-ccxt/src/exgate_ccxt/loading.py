@@ -103,6 +103,9 @@ def use_listing(client: Any, listing: Listing) -> None:
     """Give a client a market list; lists are shared, never copied."""
     for name, value in listing.attributes.items():
         setattr(client, name, value)
+    if "marketsByAltname" in client.options:
+        # Kraken names markets so in answers about orders; ccxt notes it in the client that fetched the list
+        client.options["marketsByAltname"] = listing.by_altname
     client.exgate_markets = listing.table
 
 

@@ -45,6 +45,8 @@ class Listing:
         self.table = table
         self.at = at
         """When it was fetched, s since the epoch."""
+        self.by_altname = {market["altname"]: market for market in table.ccxt.values() if market.get("altname")}
+        """By the exchange's second names, where it has them (Kraken's XBTUSD beside XXBTZUSD)."""
 
     @classmethod
     def of(cls, client: Any, at: float) -> Listing:
