@@ -23,7 +23,7 @@ from .budget import Budget
 from .clock import Clock, Runtime, Sleep
 
 if TYPE_CHECKING:
-    from .fetch import Http, Session
+    from .fetch import Http, Response, Session
     from .sockets import Dialect, Socket
 
 DEADLINE = 10.0
@@ -81,9 +81,10 @@ class Transport:
                 with anyio.CancelScope(shield=True):
                     await self._session.close()
 
-    def http(self, base_url: str, *, used_weight: str = "") -> Http:
+    def http(self, base_url: str, *, used_weight: str = "", spared: Callable[[Response], bool] | None = None) -> Http:
         """Requests to one host; ``used_weight`` names the header in which the exchange states the weight used so far.
 
+        ``spared`` says of a 429 that it is a limit of one account: it doesn't close the budget that all share.
         The URL's scheme is https, or http to this machine. Whatever the path, no other host is ever asked.
         """
         from .fetch import Http, Session
@@ -91,7 +92,7 @@ class Transport:
         check_url(base_url, "https")
         if self._session is None:
             self._session = Session(proxy=self._proxy)
-        return Http(self._session, base_url.rstrip("/"), self, used_weight=used_weight)
+        return Http(self._session, base_url.rstrip("/"), self, used_weight=used_weight, spared=spared)
 
     def ws(self, url: str, dialect: Dialect) -> Socket:
         """The connections to one WebSocket URL, shared by everybody who asks for that URL; opened on first use."""
@@ -154,7 +155,7 @@ class Context:
     random: _random.Random
     log: logging.Logger
     http: Callable[..., Http] = field(repr=False)
-    """``http(base_url, used_weight="")`` -> ``Http``; see ``Transport.http``."""
+    """``http(base_url, used_weight="", spared=None)`` -> ``Http``; see ``Transport.http``."""
     ws: Callable[[str, Dialect], Socket] = field(repr=False)
     """``ws(url, dialect)`` -> ``Socket``; see ``Transport.ws``."""
     credentials: Any = field(default=None, repr=False)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import functools
 import json
-import ssl
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -19,25 +18,21 @@ from urllib.parse import quote, urlencode, urlsplit
 import aiohttp
 import msgspec
 from msgspec import Raw, Struct
-from yarl import URL
 
 from .budget import Lane
 from .errors import DeadlineExceeded, ExGateError, NotSent, RateLimited, Refused, Unavailable
 from .numbers import plain
+from .pool import MAX_BODY, Dropped, NoConnection, Session, TooLong, tls
 
 if TYPE_CHECKING:
     from .client import Transport
 
 T = TypeVar("T")
 
-MAX_BODY = 8 * 1024 * 1024
-"""Bytes of an answer, unpacked. More is refused unread."""
-
 _PAUSES = {429: 10.0, 418: 120.0}
 _LONGEST_PAUSE = 3 * 86400.0  # the longest ban that an exchange's document names; what is longer isn't believed
-_READS = 64
+_AS_IT_IS = re.compile(r"[0-9A-Za-z_.~-]*")
 _UNTIL_CONNECTED = 0.9  # of a deadline: a connection that takes longer fails as "not sent", not as "no answer"
-_ANSWERS_PER_RETRY, _MOST_RETRIES = 10, 10  # an exchange in trouble gets at most a tenth more than was asked for
 
 
 class Response(Struct, frozen=True):
@@ -53,86 +48,20 @@ class Response(Struct, frozen=True):
     """Seconds that the exchange asks to wait, None if it doesn't."""
 
 
-class _Dropped(aiohttp.ClientError):
-    """The connection ended before an answer began."""
-
-
-class _NoConnection(aiohttp.ClientError):
-    """There was none yet: no name, no server, no proxy, no TLS."""
-
-
-@functools.cache
-def tls() -> ssl.SSLContext:
-    """What every connection is encrypted with: certificate and host name verified, TLS 1.2 or later.
-
-    Made once, since reading the certificates holds the event loop for 20 ms; ``SSL_CERT_FILE`` names other ones.
-    """
-    return ssl.create_default_context()
-
-
-class _Pool(aiohttp.TCPConnector):
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # the library's own signature
-    ) -> aiohttp.connector.Connection:
-        """A connection on which nothing came unasked: that would be taken for the answer to the next request."""
-        while True:
-            try:
-                connection = await super().connect(req, traces, timeout)
-            except aiohttp.ClientError as error:
-                raise _NoConnection(type(error).__name__) from error
-            if connection.protocol is None or not connection.protocol.should_close:
-                return connection
-            connection.close()
-
-
-class Session:
-    """The pool of kept-alive connections of one exchange side."""
-
-    def __init__(self, *, proxy: str = "") -> None:
-        self._proxy = proxy or None
-        self._client: aiohttp.ClientSession | None = None
-        self.reads = asyncio.Semaphore(_READS)
-        """So many questions at a time; orders and cancels never wait for them."""
-        self._earned = _MOST_RETRIES * _ANSWERS_PER_RETRY
-
-    def may_ask_again(self) -> bool:
-        """Whether a question whose connection turned out dead may be asked once more: few may while nothing answers."""
-        if self._earned < _ANSWERS_PER_RETRY:
-            return False
-        self._earned -= _ANSWERS_PER_RETRY
-        return True
-
-    def answered(self) -> None:
-        """An answer came: the exchange is there."""
-        self._earned = min(_MOST_RETRIES * _ANSWERS_PER_RETRY, self._earned + 1)
-
-    def open(self) -> aiohttp.ClientSession:
-        """The library's session, made on first use, inside the event loop."""
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
-                connector=_Pool(limit=0, keepalive_timeout=20, ssl=tls()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "exgate", "Accept": "application/json", "Accept-Encoding": "gzip, deflate"},
-                proxy=self._proxy,
-                middlewares=(_never_again,),
-            )
-        return self._client
-
-    async def close(self) -> None:
-        """Close every connection."""
-        if self._client is not None:
-            await self._client.close()
-
-
 class Http:
     """Requests to one host within the exchange's budget. Made by ``context.http(base_url)``."""
 
-    def __init__(self, session: Session, base_url: str, transport: Transport, *, used_weight: str = "") -> None:
+    def __init__(
+        self,
+        session: Session,
+        base_url: str,
+        transport: Transport,
+        *,
+        used_weight: str = "",
+        spared: Callable[[Response], bool] | None = None,
+    ) -> None:
         self.base_url = base_url
-        self._session, self._transport, self._used_weight = session, transport, used_weight
+        self._session, self._transport, self._used_weight, self._spared = session, transport, used_weight, spared
         self._clock = transport.runtime.clock
 
     async def request(
@@ -163,7 +92,7 @@ class Http:
                 await self._turn(url, until)
             try:
                 return await self._send(method, url, headers, body, until - self._clock.monotonic())
-            except _Dropped as error:
+            except Dropped as error:
                 if not again or not self._session.may_ask_again():
                     raise Unavailable(_text(url, "dropped the connection before it answered")) from error
             finally:
@@ -205,7 +134,7 @@ class Http:
     def _url(self, path: str, params: Mapping[str, str] | str | None) -> str:
         if not path.startswith("/") or any(mark in path for mark in ("..", "//", "?", "#", "\\", "@", " ")):
             raise ValueError(f"not a path of an exchange: {path!r}")
-        query = params if isinstance(params, str) else urlencode(params or {}, quote_via=quote)
+        query = params if isinstance(params, str) else _encoded(params or {})
         url = f"{self.base_url}{path}?{query}" if query else f"{self.base_url}{path}"
         if not (url.isascii() and url.isprintable()) or " " in url or "#" in query:
             raise ValueError(f"not an encoded query: {query!r}")
@@ -217,24 +146,23 @@ class Http:
         if left <= 0:  # the library would take that for "no limit"
             late = DeadlineExceeded if method == "GET" else NotSent
             raise late(_text(url, "was not asked: no time was left. Nothing was sent."))
-        timeout = aiohttp.ClientTimeout(total=left, connect=left * _UNTIL_CONNECTED)
-        target = URL(self._transport.last_hop(url), encoded=True)
+        target, connect = self._transport.last_hop(url), left * _UNTIL_CONNECTED
         try:
-            async with self._session.open().request(
-                method, target, headers=headers, data=body, allow_redirects=False, timeout=timeout
-            ) as answer:
-                wait = seconds_of(answer.headers.get("Retry-After", ""), self._clock.time())
-                body_read = await _read(answer, url)
-                response = Response(answer.status, answer.headers, body_read, url.partition("?")[0], wait)
-        except (_NoConnection, aiohttp.ConnectionTimeoutError) as error:
-            why = str(error) if isinstance(error, _NoConnection) else type(error).__name__
+            raw = await self._session.exchange(method, target, headers, body, left, connect)
+        except (NoConnection, aiohttp.ConnectionTimeoutError) as error:
+            why = str(error) if isinstance(error, NoConnection) else type(error).__name__
             raise NotSent(_text(url, f"could not be reached ({why}). Nothing was sent.")) from error
         except TimeoutError as error:
             raise DeadlineExceeded(_text(url, f"gave no answer within {left:.1f} s")) from error
-        except _Dropped:
+        except Dropped:
             raise
+        except TooLong as error:
+            raise Unavailable(_text(url, "gave an answer of more than 8 MiB"), reason="BAD_ANSWER") from error
         except aiohttp.ClientError as error:
             raise Unavailable(_text(url, f"broke off its answer ({type(error).__name__})")) from error
+        said = raw.headers.get("Retry-After")
+        wait = None if said is None else seconds_of(said, self._clock.time())
+        response = Response(raw.status, raw.headers, raw.body, url.partition("?")[0], wait)
         self._session.answered()
         self._account(response)
         return response
@@ -244,25 +172,8 @@ class Http:
         used = response.headers.get(self._used_weight, "") if self._used_weight else ""
         if used.isdecimal() and len(used) < 10:
             budget.correct(int(used))
-        if response.status in _PAUSES:
+        if response.status in _PAUSES and not (self._spared is not None and self._spared(response)):
             budget.pause(response.retry_after or _PAUSES[response.status])
-
-
-async def _never_again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep the library from repeating what may have arrived: it does so for two classes of errors."""
-    try:
-        return await handler(request)
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _Dropped from error
-
-
-async def _read(answer: aiohttp.ClientResponse, url: str) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise Unavailable(_text(url, "gave an answer of more than 8 MiB"), reason="BAD_ANSWER")
-    return bytes(body)
 
 
 def failure(response: Response, message: str = "") -> ExGateError:
@@ -328,6 +239,12 @@ def seconds_of(retry_after: str, now: float) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return seconds if seconds <= _LONGEST_PAUSE else None
+
+
+def _encoded(params: Mapping[str, str]) -> str:
+    if all(map(_AS_IT_IS.fullmatch, params.values())) and all(map(_AS_IT_IS.fullmatch, params)):
+        return "&".join([f"{name}={value}" for name, value in params.items()])
+    return urlencode(params, quote_via=quote)
 
 
 def _no_constant(name: str) -> Any:

@@ -42,7 +42,9 @@ class Desk:
         self._sign = signer_of(secret)
         self._headers = {"X-MBX-APIKEY": key}
         self._window = str(settings.recv_window)
-        self._http = context.http(self.host.rest, used_weight="X-MBX-USED-WEIGHT-1M")
+        # Too many orders of one account must not keep anybody's cancels.
+        spared = failures.is_account_limit
+        self._http = context.http(self.host.rest, used_weight="X-MBX-USED-WEIGHT-1M", spared=spared)
         self._budget, self._deadline = context.budget, context.deadline
 
     async def change(self, method: str, form: Mapping[str, str], lane: Lane) -> Response:
