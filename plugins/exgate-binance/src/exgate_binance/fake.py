@@ -1,0 +1,362 @@
+"""Binance as exgate-testing needs it: the dialect of REST v3 and of the combined streams over a simulated exchange.
+
+It answers as rest-api.md, errors.md, filters.md and web-socket-streams.md (2026-07-21) say, refusals included. Only the
+kit imports this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar, Final, cast
+
+from exgate_testing.fakes import Keys, OwnTrade, Reply, Request, Session, Simulation
+
+from exgate_core.errors import DUPLICATE, NotFound, Refused
+from exgate_core.models import DepthDelta, Market, Order, OrderRequest, Side, TimeInForce, Trade
+
+from .fake_rules import OWN, PRICED, ROUTES, TYPES, Problem, check_form, check_signed, kind_of, limit_of, named, needed
+
+_STATUSES: Final = {
+    "open": "NEW",
+    "partially_filled": "PARTIALLY_FILLED",
+    "filled": "FILLED",
+    "canceled": "CANCELED",
+    "rejected": "REJECTED",
+    "expired": "EXPIRED",
+}
+_REFUSALS: Final = {
+    "INSUFFICIENT_BALANCE": (-2010, "Account has insufficient balance for requested action."),
+    "WOULD_TAKE": (-2010, "Order would immediately match and take."),
+    DUPLICATE: (-2010, "Duplicate order sent."),
+    "BAD_PRICE": (-1013, "Filter failure: PRICE_FILTER"),
+    "BAD_AMOUNT": (-1013, "Filter failure: LOT_SIZE"),
+    "MIN_NOTIONAL": (-1013, "Filter failure: NOTIONAL"),
+    "UNKNOWN_SYMBOL": (-1121, "Invalid symbol."),
+}
+
+
+def _market(base: str, quote: str, tick: str, step: str, least: str) -> Market:
+    return Market(
+        symbol=f"{base}/{quote}",
+        id=f"{base}{quote}",
+        base=base,
+        quote=quote,
+        tick_size=tick,
+        step_size=step,
+        min_amount=step,
+        max_amount="9000000.00000000",
+        min_notional=least,
+    )
+
+
+class BinanceFake:
+    """One account and its market data. See ``exgate_testing.fakes.Fake``."""
+
+    markets: ClassVar[Sequence[Market]] = (
+        _market("BTC", "USDT", "0.01000000", "0.00001000", "5.00000000"),
+        _market("ETH", "BTC", "0.00001000", "0.00010000", "0.00010000"),
+        _market("PEPE", "BTC", "0.00000001", "1.00000000", "0.00000001"),
+        _market("币安人生", "USDT", "0.00010000", "0.10000000", "5.00000000"),
+    )
+    credentials: ClassVar[Keys] = Keys(
+        api_key="vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
+        api_secret="NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j",
+    )
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._kinds: dict[str, tuple[str, str]] = {}  # order id -> (type, stop price) of conditional orders
+        self._used = (0, 0)
+        self._calls: dict[str, Callable[[dict[str, str]], Any]] = {
+            "/time": lambda form: {"serverTime": simulation.now_ms()},
+            "/exchangeInfo": lambda form: self._info(),
+            "/depth": self._depth,
+            "/trades": self._trades,
+            "/historicalTrades": self._trades,
+            "/aggTrades": lambda form: [_aggregate(trade) for trade in self._page(form)],
+            "/account": lambda form: self._account(),
+            "POST/order": self._place,
+            "DELETE/order": self._cancel,
+            "GET/order": self._one,
+            "/openOrders": self._open,
+            "/allOrders": self._all,
+            "/myTrades": self._own,
+        }
+
+    def operation(self, request: Request) -> str:
+        """The hook to which a path belongs."""
+        route = ROUTES.get(f"{request.method} {request.path}")
+        return route.operation if route else ""
+
+    def too_many(self) -> Reply:
+        """429 with its code; the exchange says for how long."""
+        text = "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. Please use WebSocket "
+        return _error(-1003, text + "Streams for live updates to avoid polling the API.", 429, {"Retry-After": "1"})
+
+    def answer(self, request: Request) -> Reply:
+        """Checks in the exchange's order: path, parameters, key, time, signature, then what is asked for."""
+        route = ROUTES.get(f"{request.method} {request.path}")
+        if route is None:
+            return Reply(b"<html><h1>404 Not found</h1></html>", 404, {"Content-Type": "text/html"})
+        headers = {"X-MBX-USED-WEIGHT-1M": str(self._spend(route.weight))}
+        try:
+            text = request.query + request.body.decode("utf-8", "replace")
+            form = check_form(text, route)
+            if route.signed:
+                key = request.headers.get("x-mbx-apikey", "")
+                check_signed(text, key, self.credentials, self._simulation.now_ms())
+            name = request.path.removeprefix("/api/v3")
+            call = self._calls.get(name) or self._calls[request.method + name]
+            found = call(form)
+        except Problem as problem:
+            return _error(problem.code, problem.text, problem.status, headers)
+        except Refused as refusal:
+            return _error(*_REFUSALS[refusal.reason], 400, headers)
+        if route.operation == "place_order":
+            headers["X-MBX-ORDER-COUNT-10S"] = "1"
+        return Reply(json.dumps(found, ensure_ascii=False).encode(), 200, headers)
+
+    def _spend(self, weight: int) -> int:
+        minute = self._simulation.now_ms() // 60_000
+        before = self._used[1] if self._used[0] == minute else 0
+        self._used = minute, before + weight
+        return self._used[1]
+
+    def _market(self, form: dict[str, str]) -> Market:
+        return self._simulation.market_by_id(needed(form, "symbol"))
+
+    # --- public
+
+    def _info(self) -> dict[str, Any]:
+        limits = [("REQUEST_WEIGHT", "MINUTE", 1, 6000), ("ORDERS", "SECOND", 10, 10000), ("ORDERS", "DAY", 1, 200000)]
+        names = ("rateLimitType", "interval", "intervalNum", "limit")
+        return {
+            "timezone": "UTC",
+            "serverTime": self._simulation.now_ms(),
+            "rateLimits": [dict(zip(names, limit, strict=True)) for limit in limits],
+            "exchangeFilters": [],
+            "symbols": [_listed(market) for market in self.markets],
+        }
+
+    def _depth(self, form: dict[str, str]) -> dict[str, Any]:
+        book = self._simulation.depth(self._market(form).symbol, min(limit_of(form, 100), 5000))
+        return {"lastUpdateId": book.last_update_id, "bids": book.bids, "asks": book.asks}
+
+    def _page(self, form: dict[str, str]) -> list[Trade]:
+        market, limit = self._market(form), min(limit_of(form, 500), 1000)
+        since = str(int(form["fromId"]) - 1) if "fromId" in form else None
+        return self._simulation.trades(market.symbol, limit, since)
+
+    def _trades(self, form: dict[str, str]) -> list[dict[str, Any]]:
+        return [_trade(trade) for trade in self._page(form)]
+
+    # --- private
+
+    def _account(self) -> dict[str, Any]:
+        rows = self._simulation.balances()
+        return {
+            "canTrade": True,
+            "accountType": "SPOT",
+            "updateTime": self._simulation.now_ms(),
+            "balances": [{"asset": row.asset, "free": row.available, "locked": row.frozen} for row in rows],
+            "permissions": ["SPOT"],
+        }
+
+    def _place(self, form: dict[str, str]) -> dict[str, Any]:
+        market, kind = self._market(form), kind_of(form)
+        stops = "stopPrice" in form or "trailingDelta" in form
+        options: dict[str, str] = {name: form[name] for name in OWN if name in form}
+        if kind.startswith("TAKE_PROFIT"):
+            options["trigger"] = "take_profit"
+        order = self._simulation.place(
+            OrderRequest(
+                market=market,
+                side=cast(Side, form["side"].lower()),
+                type="limit" if kind in PRICED else "market",
+                client_order_id=form.get("newClientOrderId") or f"web_{len(self._simulation.accepted)}",
+                price=form.get("price", ""),
+                amount=form.get("quantity", ""),
+                quote_amount=form.get("quoteOrderQty", ""),
+                time_in_force=cast(TimeInForce, form.get("timeInForce", "GTC")),
+                post_only=kind == "LIMIT_MAKER",
+                stop_price=form.get("stopPrice", "0") if stops else "",
+                options=options,
+            )
+        )
+        if stops:
+            self._kinds[order.order_id] = kind, form.get("stopPrice", "0")
+        row = self._row(order)
+        ack = {name: row[name] for name in ("symbol", "orderId", "orderListId", "clientOrderId")}
+        whole = form.get("newOrderRespType") != "ACK"
+        return {**(row if whole else ack), "transactTime": self._simulation.now_ms()}
+
+    def _cancel(self, form: dict[str, str]) -> dict[str, Any]:
+        market, name = self._market(form), named(form)
+        try:
+            order = self._simulation.cancel(market.symbol, *name)
+        except (NotFound, Refused):
+            raise Problem(-2011, "Unknown order sent.") from None
+        row = self._row(order)
+        own = {"origClientOrderId": row["clientOrderId"], "clientOrderId": f"cancel{row['orderId']}"}
+        return {**row, **own, "transactTime": self._simulation.now_ms()}
+
+    def _one(self, form: dict[str, str]) -> dict[str, Any]:
+        found = self._simulation.find(self._market(form).symbol, *named(form))
+        if not found:
+            raise Problem(-2013, "Order does not exist.")
+        return self._row(found[-1])
+
+    def _open(self, form: dict[str, str]) -> list[dict[str, Any]]:
+        symbol = self._market(form).symbol if "symbol" in form else None
+        return [self._row(order) for order in self._simulation.open_orders(symbol)]
+
+    def _all(self, form: dict[str, str]) -> list[dict[str, Any]]:
+        orders, limit = self._simulation.all_orders(self._market(form).symbol), min(limit_of(form, 500), 1000)
+        if "orderId" in form:
+            return [self._row(order) for order in orders if int(order.order_id) >= int(form["orderId"])][:limit]
+        return [self._row(order) for order in orders[-limit:]]
+
+    def _own(self, form: dict[str, str]) -> list[dict[str, Any]]:
+        fills = self._simulation.fills(self._market(form).symbol, form.get("orderId", ""))
+        first = int(form.get("fromId", 0))
+        return [_fill(fill) for fill in fills if int(fill.trade_id) >= first][-min(limit_of(form, 500), 1000) :]
+
+    def _row(self, order: Order) -> dict[str, Any]:
+        plain = "LIMIT_MAKER" if order.post_only else order.type.upper()
+        kind, stop = self._kinds.get(order.order_id, (plain, "0.00000000"))
+        return {
+            "symbol": self._simulation.market(order.symbol).id,
+            "orderId": int(order.order_id),
+            "orderListId": -1,
+            "clientOrderId": order.client_order_id,
+            "price": order.price if order.type == "limit" else "0.00000000",
+            "origQty": order.amount,
+            "executedQty": order.filled,
+            "status": _STATUSES[order.status],
+            "timeInForce": "GTC",
+            "type": kind,
+            "side": order.side.upper(),
+            "stopPrice": stop,
+            "time": order.time,
+            "updateTime": order.time,
+            "isWorking": True,
+            "selfTradePreventionMode": "NONE",
+        }
+
+    # --- streams
+
+    def opened(self, session: Session) -> None:
+        """Nothing is subscribed yet."""
+
+    def message(self, session: Session, text: str) -> None:
+        """SUBSCRIBE and UNSUBSCRIBE; a stream that doesn't exist is confirmed like any other, and stays silent."""
+        asked = json.loads(text)
+        for topic in asked["params"]:
+            if asked["method"] == "SUBSCRIBE" and topic not in session.state:
+                session.state[topic] = self._follow(session, topic)
+            elif asked["method"] == "UNSUBSCRIBE" and topic in session.state:
+                session.state.pop(topic)()
+        session.send(json.dumps({"result": None, "id": asked["id"]}))
+
+    def closed(self, session: Session) -> None:
+        """End every stream of the connection."""
+        while session.state:
+            session.state.popitem()[1]()
+
+    def _follow(self, session: Session, topic: str) -> Callable[[], None]:
+        name, _, kind = topic.partition("@")
+        market = next((market for market in self.markets if market.id.lower() == name), None)
+        if market is None or kind not in ("trade", "aggTrade", "depth", "depth@100ms"):
+            return lambda: None
+        send = partial(self._send, session, topic, market, kind)
+        if kind.startswith("depth"):
+            return self._simulation.on_delta(market.symbol, lambda delta: send(_change(delta)))
+        build = _event if kind == "trade" else _aggregate
+
+        def traded(trades: Sequence[Trade]) -> None:
+            for trade in trades:
+                send(build(trade))
+
+        return self._simulation.on_trades(market.symbol, traded)
+
+    def _send(self, session: Session, topic: str, market: Market, kind: str, data: dict[str, Any]) -> None:
+        event = "depthUpdate" if kind.startswith("depth") else kind
+        data = {"e": event, "E": self._simulation.now_ms(), "s": market.id, **data}
+        session.send(json.dumps({"stream": topic, "data": data}, ensure_ascii=False, separators=(",", ":")), topic)
+
+
+def _error(code: int, text: str, status: int, headers: Mapping[str, str]) -> Reply:
+    return Reply(json.dumps({"code": code, "msg": text}).encode(), status, headers)
+
+
+def _listed(market: Market) -> dict[str, Any]:
+    filters: list[dict[str, Any]] = [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": market.tick_size,
+            "maxPrice": "1000000.00000000",
+            "tickSize": market.tick_size,
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": market.min_amount,
+            "maxQty": market.max_amount,
+            "stepSize": market.step_size,
+        },
+        {"filterType": "NOTIONAL", "minNotional": market.min_notional, "applyMinToMarket": True},
+    ]
+    return {
+        "symbol": market.id,
+        "status": "TRADING",
+        "baseAsset": market.base,
+        "quoteAsset": market.quote,
+        "orderTypes": sorted(TYPES),
+        "icebergAllowed": True,
+        "isSpotTradingAllowed": True,
+        "filters": filters,
+    }
+
+
+def _trade(trade: Trade) -> dict[str, Any]:
+    return {
+        "id": int(trade.id),
+        "price": trade.price,
+        "qty": trade.qty,
+        "quoteQty": trade.quote_qty,
+        "time": trade.time,
+        "isBuyerMaker": trade.taker_side == "sell",
+        "isBestMatch": True,
+    }
+
+
+def _event(trade: Trade) -> dict[str, Any]:
+    maker = trade.taker_side == "sell"
+    return {"t": int(trade.id), "p": trade.price, "q": trade.qty, "T": trade.time, "m": maker, "M": True}
+
+
+def _aggregate(trade: Trade) -> dict[str, Any]:
+    number, maker = int(trade.id), trade.taker_side == "sell"
+    fields = {"a": number, "p": trade.price, "q": trade.qty, "f": number, "l": number}
+    return {**fields, "T": trade.time, "m": maker, "M": True}
+
+
+def _change(delta: DepthDelta) -> dict[str, Any]:
+    return {"U": delta.previous + 1, "u": delta.sequence, "b": delta.bids, "a": delta.asks}
+
+
+def _fill(fill: OwnTrade) -> dict[str, Any]:
+    return {
+        "symbol": fill.symbol.replace("/", ""),
+        "id": int(fill.trade_id),
+        "orderId": int(fill.order_id),
+        "orderListId": -1,
+        "price": fill.price,
+        "qty": fill.qty,
+        "quoteQty": fill.quote_qty,
+        "time": fill.time,
+        "isBuyer": fill.side == "buy",
+        "isMaker": fill.maker,
+        "isBestMatch": True,
+    }
