@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -16,6 +18,7 @@ from exgate_core.errors import (
     OutcomeUnknown,
     Refused,
 )
+from exgate_core.models import OrderRequest
 from tests.support.desk import Desk
 from tests.support.room import Room, failure, foreign, opened
 
@@ -181,6 +184,20 @@ async def test_a_gateway_that_is_torn_down_in_mid_send_says_unknown_and_knows_at
         await room.orders.reconcile(desk)
         assert isinstance(await failure(lambda: room.place(desk)), Refused)
     assert (desk.sends, desk.ledger) == (1, [])
+
+
+async def test_when_the_adapter_is_called_the_disk_already_says_that_it_may_have_been(tmp_path: Path) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    class Looking(Desk):
+        async def place_order(self, order: OrderRequest) -> str:
+            with closing(sqlite3.connect(tmp_path / "journal.db")) as other:
+                seen.extend((state, sent > 0) for state, sent in other.execute("SELECT state, sent FROM orders"))
+            return await super().place_order(order)
+
+    async with opened(tmp_path) as room:
+        await room.place(Looking())
+    assert seen == [("SENT", True)]
 
 
 async def test_a_gateway_that_is_torn_down_before_the_send_says_not_sent(tmp_path: Path) -> None:

@@ -1,0 +1,239 @@
+"""Takes out one defence after the other and shows that a test named for it fails: what can't fail protects nothing.
+
+python tests/proofs/defences.py [--short] [--only WORD]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.support.copies import Copy, copy
+
+SECONDS = 120.0
+
+
+class Defence(NamedTuple):
+    """One line of defence, what is written in its place, and the test that must then fail."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    test: str
+
+
+DEFENCES = (
+    Defence(
+        "Host allow-list",
+        "exgate_core/access.py",
+        "if len(hosts) == 1 and hosts[0].lower() in self._hosts:",
+        "if True:",
+        "tests/test_access.py::test_other_names_are_not",
+    ),
+    Defence(
+        "foreign pages",
+        "exgate_core/access.py",
+        "        _check_page(headers)\n",
+        "",
+        "tests/test_access.py::test_pages_of_other_sites_are_refused",
+    ),
+    Defence(
+        "JSON only",
+        "exgate_core/access.py",
+        'if method == "POST" and not',
+        "if False and not",
+        "tests/test_access.py::test_a_post_that_a_form_could_send_is_415",
+    ),
+    Defence(
+        "token compared whole",
+        "exgate_core/access.py",
+        "if hmac.compare_digest(digest, known):",
+        "if True:",
+        "tests/test_access.py::test_a_wrong_token_is_401_and_says_where_the_right_one_is",
+    ),
+    Defence(
+        "token scope",
+        "exgate_core/access.py",
+        "if not caller.grant.may(entry.name, kind):",
+        "if False:",
+        "tests/test_tokens.py::test_a_token_does_what_it_was_given_for_and_no_more",
+    ),
+    Defence(
+        "order caps",
+        "exgate_core/caps.py",
+        "if numbers.compare(moved[asset], caps[asset]) > 0:",
+        "if False:",
+        "tests/test_tokens.py::test_an_order_above_the_cap_is_refused_and_so_is_one_that_may_be",
+    ),
+    Defence(
+        "secrets struck out of logs",
+        "exgate_core/logs.py",
+        "struck(super().format(record))",
+        "super().format(record)",
+        "tests/test_tokens.py::test_a_secret_is_struck_out_of_lines_arguments_and_tracebacks",
+    ),
+    Defence(
+        "body cap",
+        "exgate_core/incoming.py",
+        "            if len(body) > MAX_BODY:\n                raise body_too_large()\n",
+        "",
+        "tests/test_app_orders.py::test_reading_stops_at_the_cap",
+    ),
+    Defence(
+        "repeated JSON keys",
+        "exgate_core/requests.py",
+        "            object_pairs_hook=tuple,\n",
+        "            object_pairs_hook=lambda pairs: tuple(dict(pairs).items()),\n",
+        "tests/test_requests.py::test_a_repeated_field_is_refused_even_with_the_same_value",
+    ),
+    Defence(
+        "no WebSocket compression",
+        "exgate_core/protocols.py",
+        "        self.handshake.extensions = None\n",
+        "",
+        "tests/attacks/test_raw_websocket.py::test_compression_is_never_negotiated",
+    ),
+    Defence(
+        "intent before the send",
+        "exgate_core/orders.py",
+        "            sent_ms = await self._journal.mark_sent(row)\n",
+        "            sent_ms = self._now_ms()\n",
+        "tests/test_orders_failures.py::test_when_the_adapter_is_called_the_disk_already_says_that_it_may_have_been",
+    ),
+    Defence(
+        "one key, one order",
+        "exgate_core/orders.py",
+        "        if not claim.fresh:\n            return await self._replay(errand, claim.row)\n",
+        "",
+        "tests/test_orders.py::test_a_replay_says_how_old_it_is",
+    ),
+    Defence(
+        "not found is no refusal before the exchange has settled",
+        "exgate_core/orders.py",
+        "sure_at = self._now() + errand.account.settle",
+        "sure_at = self._now()",
+        "tests/test_orders.py::test_not_found_is_no_refusal_before_the_exchange_has_settled",
+    ),
+    Defence(
+        "one gateway per journal",
+        "exgate_core/journal.py",
+        "fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(self._lock, fcntl.LOCK_UN)",
+        "tests/test_journal.py::test_only_one_gateway_holds_the_file",
+    ),
+    Defence(
+        "redirects are not followed",
+        "exgate_core/fetch.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "tests/test_client.py::test_redirects_are_not_followed",
+    ),
+    Defence(
+        "nothing is sent twice by the library",
+        "exgate_core/fetch.py",
+        "middlewares=(_never_again,),",
+        "",
+        "tests/test_client.py::test_a_dropped_connection_is_asked_again_once_for_data_only_and_paid_for",
+    ),
+    Defence(
+        "retries are few while nothing answers",
+        "exgate_core/fetch.py",
+        "if self._earned < _ANSWERS_PER_RETRY:",
+        "if False:",
+        "tests/test_client.py::test_an_exchange_that_drops_everything_is_hardly_asked_more_than_callers_ask",
+    ),
+    Defence(
+        "answers are capped",
+        "exgate_core/fetch.py",
+        "if len(body) > MAX_BODY:",
+        "if False:",
+        "tests/test_client.py::test_an_endless_answer_is_refused",
+    ),
+    Defence(
+        "only paths of the host",
+        "exgate_core/fetch.py",
+        'if not path.startswith("/") or any(mark in path for mark in ("..", "//", "?", "#", "\\\\", "@", " ")):',
+        "if False:",
+        "tests/test_client.py::test_only_paths_of_the_host_are_asked",
+    ),
+    Defence(
+        "gaps break a book",
+        "exgate_core/book.py",
+        "if delta.previous > self.sequence or not self._fresh:",
+        "if False:",
+        "tests/test_book.py::test_a_gap_breaks_until_the_next_snapshot",
+    ),
+    Defence(
+        "checksums break a book",
+        "exgate_core/book.py",
+        "if ours != checksum:",
+        "if False:",
+        "tests/test_book.py::test_a_wrong_checksum_breaks",
+    ),
+    Defence(
+        "a silent copy is no answer",
+        "exgate_core/reads.py",
+        "if feed.readable(limit, tolerate) and age is not None:",
+        "if feed.book.in_sync and age is not None:",
+        "tests/test_reads.py::test_quiet_is_not_stale_and_silent_is",
+    ),
+    Defence(
+        "an answer is shared only if it was asked for later",
+        "exgate_core/sharing.py",
+        "if running.started is None:",
+        "if True:",
+        "tests/test_reads.py::test_callers_share_a_question_only_if_it_starts_after_they_asked",
+    ),
+    Defence(
+        "options are an allow-list",
+        "exgate_core/rules.py",
+        "        if name not in known:\n            why",
+        "        if False:\n            why",
+        "tests/test_rules.py::test_an_unknown_option_lists_the_known_ones",
+    ),
+    Defence(
+        "a reader that lags is let go",
+        "exgate_core/readers.py",
+        'self._closing = ReaderClosed(1008, "too slow")',
+        "pass",
+        "tests/test_feeds.py::test_a_stalled_reader_is_told_what_it_lost_and_closed_while_others_go_on",
+    ),
+)
+
+
+def taken_out(copied: Copy, defence: Defence) -> str:
+    """What noticed that the defence is gone; empty = nobody."""
+    source = (copied.folder / defence.path).read_text(encoding="utf-8")
+    if source.count(defence.old) != 1:
+        raise SystemExit(f"{defence.name}: {defence.path} no longer holds this line once:\n{defence.old}")
+    with copied.spoiled(defence.path, source.replace(defence.old, defence.new)):
+        return copied.notices([defence.test], SECONDS)
+
+
+def main() -> int:
+    """0 if each was noticed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="every fourth one")
+    parser.add_argument("--only", default="", help="those whose name holds this word")
+    chosen = parser.parse_args()
+    wanted = [defence for defence in DEFENCES if chosen.only in defence.name][:: 4 if chosen.short else 1]
+    missed = 0
+    with copy() as copied:
+        for test in sorted({defence.test for defence in wanted}):
+            if copied.notices([test], SECONDS):
+                raise SystemExit(f"{test} fails as it is")
+        for defence in wanted:
+            noticed = taken_out(copied, defence)
+            missed += not noticed
+            print(f"{'noticed' if noticed else 'MISSED '}  {defence.name}: {noticed or defence.test}", flush=True)
+    print(f"{len(wanted) - missed} of {len(wanted)} defences make their test fail when they are taken out")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
