@@ -23,7 +23,8 @@ from .budget import Budget
 from .clock import Clock, Runtime, Sleep
 
 if TYPE_CHECKING:
-    from .fetch import Http, Response, Session
+    from .fetch import Http, Response
+    from .pool import Session
     from .sockets import Dialect, Socket
 
 DEADLINE = 10.0
@@ -87,7 +88,8 @@ class Transport:
         ``spared`` says of a 429 that it is a limit of one account: it doesn't close the budget that all share.
         The URL's scheme is https, or http to this machine. Whatever the path, no other host is ever asked.
         """
-        from .fetch import Http, Session
+        from .fetch import Http
+        from .pool import Session
 
         check_url(base_url, "https")
         if self._session is None:

@@ -22,7 +22,7 @@ from msgspec import Raw, Struct
 from .budget import Lane
 from .errors import DeadlineExceeded, ExGateError, NotSent, RateLimited, Refused, Unavailable
 from .numbers import plain
-from .pool import MAX_BODY, Dropped, NoConnection, Session, TooLong, tls
+from .pool import Dropped, NoConnection, Session, TooLong
 
 if TYPE_CHECKING:
     from .client import Transport

@@ -19,7 +19,7 @@ LAYERS = {
     "contract": "wire status requests contract",
     "hooks": "hookspecs",
     "set-up": "secrets strict settings tracing hookcheck offers plugins",
-    "upstream": "budget dialects fetch wsline sockets client",
+    "upstream": "budget dialects pool fetch wsline sockets client",
     "sides": "markets hooking exchange account",
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",
@@ -28,14 +28,14 @@ LAYERS = {
     "whole": "lives accounts wrapping opening entry gateway",
     "doors": "grants rates access caps operations settling replies incoming audit openapi endpoints streams app",
     "outside": "heads protocols connections watchdog server remote tables oneshot logs verbs following "
-    "pluginlist installer pluginverbs upkeep tokens cli __main__",
+    "pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
 }
 """Every room imports only from its own layer, without a circle, and from those above."""
 
 LEVEL = {room: level for level, rooms in enumerate(LAYERS.values()) for room in rooms.split()}
 PLACES = {
     "hypercorn": {"server", "connections", "protocols"},
-    "aiohttp": {"fetch"},
+    "aiohttp": {"fetch", "pool"},
     "picows": {"wsline", "dialects"},
     "sqlite3": {"rows", "journal", "upkeep"},
     "click": {"cli", "verbs", "following", "upkeep", "pluginverbs", "tables", "tokens"},
