@@ -7,6 +7,7 @@ installed once. What can't be kept in step is said.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
 
 _OWN = "exgate"
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+
+
+@click.command()
+@common
+@click.argument("name")
+@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Where to.")
+@click.pass_obj
+def new(options: Options, name: str, folder: Path) -> None:
+    """Write the package exgate-NAME, a plugin for the exchange NAME with tests, into a new folder."""
+    from .scaffold import write_package
+
+    target = write_package(name, folder)
+    steps = f"{target} is written. README.md in it says how to go on:\n\n    cd {shlex.quote(str(target))}"
+    options.print({"path": str(target)}, f"{steps}\n    python -m pip install -e '.[dev]'\n    pytest")
 
 
 @click.command()
@@ -90,7 +105,7 @@ def sync(options: Options, dry_run: bool) -> int:
     return _tell(options, file, [])
 
 
-VERBS: tuple[click.Command, ...] = (add, remove, sync)
+VERBS: tuple[click.Command, ...] = (new, add, remove, sync)
 """What this module adds to ``exgate plugins``."""
 
 

@@ -96,7 +96,10 @@ def test_the_core_wheel_holds_the_core_and_nothing_else(wheels: dict[str, Path])
     names = zipfile.ZipFile(wheels["exgate"]).namelist()
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"exgate_core", "exgate"}
     assert "exgate_core/py.typed" in names
-    assert not [name for name in names if "test" in name or name.endswith(".pyc")]
+    templates = [name for name in names if name.startswith("exgate_core/template/")]
+    assert {"exgate_core/template/dot-gitignore.tmpl", "exgate_core/template/tests/test_parse.py.tmpl"} <= {*templates}
+    assert all(name.endswith(".tmpl") for name in templates)
+    assert not [name for name in {*names} - {*templates} if "test" in name or name.endswith(".pyc")]
 
 
 def test_the_command_tells_its_version(installed: Installed) -> None:
