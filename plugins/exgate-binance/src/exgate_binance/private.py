@@ -103,7 +103,7 @@ class OwnTrade(Struct, frozen=True, rename="camel", gc=False):
 
 TIME: Final = msgspec.json.Decoder(ServerTime)
 ACCOUNT: Final = msgspec.json.Decoder(AccountInfo)
-PLACED: Final = msgspec.json.Decoder(Placed)
+PLACED: Final = msgspec.json.Decoder(Placed, strict=False)  # an id in quotes tells of an order all the same
 CANCELED: Final = msgspec.json.Decoder(Canceled)
 ORDER: Final = msgspec.json.Decoder(OrderRow)
 ORDERS: Final = msgspec.json.Decoder(list[OrderRow])
