@@ -1,0 +1,175 @@
+"""Signed requests: one at a time per key, each signed in the moment in which it leaves.
+
+Kraken refuses a nonce that isn't higher than all before, and two connections may overtake one another. So a request
+waits for its lane first, then for the answer to the one before it; but for no longer than ``_GRACE``, by which time
+that one has certainly left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+import anyio
+import msgspec
+
+from exgate_core.budget import Lane
+from exgate_core.client import Context
+from exgate_core.errors import FailedPrecondition, NotSent, RateLimited, Refused
+from exgate_core.fetch import Response, bad_answer, decode
+
+from . import failures, keys, signing
+from .exchange import REST
+from .limits import CALLS, TRANSACTIONS, Counter, Limit
+from .parse import Answer
+from .privates import CANCELED, PLACED, Canceled, Placed
+from .settings import KrakenSettings
+
+T = TypeVar("T")
+
+_GRACE: Final = 0.5
+_PATIENCE: Final = 2.0
+"""Seconds that an order or a cancel may wait: later it is another order."""
+_SHARE: Final = 0.4
+"""The part of a request's deadline that an order or a cancel has: looking after it takes the rest."""
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+class Desk:
+    """Everything of one account that is sent goes through here."""
+
+    def __init__(self, context: Context) -> None:
+        failures.refuse_sandbox(context)
+        settings = context.settings or KrakenSettings()
+        api_key = context.credentials.api_key.reveal()
+        if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+            raise FailedPrecondition("api_key holds characters that no key has", reason="BAD_API_KEY")
+        try:
+            self._secret = signing.key_of(context.credentials.api_secret.reveal())
+        except ValueError:
+            message = "api_secret isn't base64: copy Kraken's private key whole"
+            raise FailedPrecondition(message, reason="BAD_API_SECRET") from None
+        self.key = keys.shared(api_key)
+        """What all users of the API key share."""
+        self.clock = context.clock
+        self._api_key, self._unit, self._tier = api_key, settings.nonce, settings.tier
+        self._http = context.http(REST)
+        self._budget, self._sleep, self._deadline = context.budget, context.sleep, context.deadline
+
+    async def ask(
+        self, name: str, fields: Mapping[str, str], decoder: msgspec.json.Decoder[Answer[T]], *, cost: int = 1
+    ) -> T:
+        """One question, within the key's call counter; asked once more where another request had a higher nonce.
+
+        Raises what ``failures.of_question`` says, RateLimited, NotSent, DeadlineExceeded, Unavailable.
+        """
+        limit, until = CALLS[self._tier], self.clock.monotonic() + self._deadline
+        for again in (True, False):
+            await self._count(self.key.calls, cost, limit, until)
+            response = await self._send(name, fields, "data", until)
+            try:
+                return self._result(response, self._read(response, decoder))
+            except Refused as error:
+                if error.reason != failures.INVALID_NONCE or not again:
+                    raise
+        raise AssertionError
+
+    async def place(self, pair: str, fields: Mapping[str, str]) -> Placed:
+        """One order, sent once, within the pair's transaction counter. Raises like ``ask``."""
+        until = self.clock.monotonic() + self._deadline * _SHARE
+        patience = min(until, self.clock.monotonic() + _PATIENCE)
+        await self._count(self.key.transactions[pair], 1, TRANSACTIONS[self._tier], patience)
+        response = await self._send("AddOrder", fields, "orders", until)
+        answer = self._read(response, PLACED)
+        if answer.result is not None and answer.result.txid:
+            return answer.result  # whatever is said besides: there is an order
+        return self._limited(response, answer, pair)
+
+    async def cancel(self, order_id: str, fields: Mapping[str, str]) -> Canceled:
+        """One cancel, sent once, never held back: Kraken counts it, and so it is counted here. Raises like ``ask``."""
+        now = self.clock.monotonic()
+        pair, cost = self.key.ages.cancel(order_id, now)
+        self.key.transactions[pair].add(cost, TRANSACTIONS[self._tier], now)
+        response = await self._send("CancelOrder", fields, "cancels", now + self._deadline * _SHARE)
+        return self._limited(response, self._read(response, CANCELED), pair)
+
+    def _limited(self, response: Response, answer: Answer[T], pair: str) -> T:
+        try:
+            return self._result(response, answer)
+        except RateLimited:
+            self.key.transactions[pair].fill(TRANSACTIONS[self._tier], self.clock.monotonic())
+            raise
+
+    async def _count(self, counter: Counter, cost: int, limit: Limit, until: float) -> None:
+        while (wait := counter.wait(cost, limit, self.clock.monotonic())) > 0:
+            if self.clock.monotonic() + wait > until:
+                text = f"Kraken's counter for this account is full; free again in {wait:.1f} s. Nothing was sent."
+                raise RateLimited(text, retry_after=wait)
+            await self._sleep(wait)
+        counter.add(cost, limit, self.clock.monotonic())
+
+    async def _send(self, name: str, fields: Mapping[str, str], lane: Lane, until: float) -> Response:
+        self._check_lockout()
+        patience = until if lane == "data" else min(until, self.clock.monotonic() + _PATIENCE)
+        with anyio.move_on_after(max(0.0, patience - self.clock.monotonic())) as waiting:
+            async with self.key.turn.held(lane) as hold:
+                waiting.deadline = float("inf")
+                return await self._post(name, fields, lane, until, hold)
+        raise NotSent("Other requests with the same API key took too long. Nothing was sent.", retry_after=1.0)
+
+    def _check_lockout(self) -> None:
+        wait = self.key.locked_until - self.clock.time()
+        if wait > 0:
+            text = f"Kraken has locked this API key out; free again in {wait:.0f} s. Nothing was sent."
+            raise RateLimited(text, retry_after=wait)
+
+    async def _post(self, name: str, fields: Mapping[str, str], lane: Lane, until: float, hold: keys.Hold) -> Response:
+        """Send, and end the turn when the answer is there or the grace is over."""
+        if self._budget is not None:  # the pauses of the whole exchange; signed things must not wait
+            await self._budget.take(0, "cancels", until - self.clock.monotonic())
+        path = f"/0/private/{name}"
+        nonce = self.key.nonces.next(self.clock.time(), self._unit)
+        body = signing.encoded(nonce, fields)
+        headers = {
+            "API-Key": self._api_key,
+            "API-Sign": signing.sign(path, nonce, body, self._secret),
+            "Content-Type": _FORM,
+        }
+        result: Response | Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._after_grace, hold)
+            try:
+                left = until - self.clock.monotonic()
+                result = await self._http.request(
+                    "POST", path, headers=headers, body=body.encode(), weight=0, lane=lane, deadline=left
+                )
+            except Exception as error:
+                result = error  # a task group would wrap it
+            hold.end()
+            tasks.cancel_scope.cancel()
+        if isinstance(result, Response):
+            return result
+        assert result is not None
+        raise result
+
+    async def _after_grace(self, hold: keys.Hold) -> None:
+        await self._sleep(_GRACE)
+        hold.end()
+
+    def _read(self, response: Response, decoder: msgspec.json.Decoder[Answer[T]]) -> Answer[T]:
+        failures.check_status(response)
+        answer = decode(response, decoder)
+        texts = failures.stated(answer.error)
+        if any(text.startswith(failures.LOCKOUT) for text in texts):
+            error = failures.proven(texts, self.clock.time())
+            self.key.locked_until = self.clock.time() + ((error.retry_after if error else None) or 0.0)
+        if any(text.startswith("EAPI:Rate limit") for text in texts):
+            self.key.calls.fill(CALLS[self._tier], self.clock.monotonic())
+        return answer
+
+    def _result(self, response: Response, answer: Answer[T]) -> T:
+        if failures.stated(answer.error):
+            raise failures.of_question(answer.error, self.clock.time())
+        if answer.result is None:
+            raise bad_answer(response.url, "neither an error nor a result")
+        return answer.result

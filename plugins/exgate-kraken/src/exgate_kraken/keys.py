@@ -1,0 +1,107 @@
+"""What everything that uses one API key shares: its nonces, the order in which requests leave, its counters.
+
+Kraken keeps one nonce and one call counter per key ("Spot REST Authentication", "Spot REST Rate Limits"), so two
+accounts with the same key, even of two gateways in one process, share them here. Only a hash of the key is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from weakref import WeakValueDictionary
+
+import anyio
+
+from exgate_core.budget import Lane
+
+from .limits import Ages, Counter
+from .signing import Nonces
+
+_RANK: Final[dict[Lane, int]] = {"orders": 0, "cancels": 1, "data": 2}
+
+
+class Turn:
+    """One holder at a time; those who wait are let in by lane, then by arrival."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._arrivals = 0
+        self._waiting: list[tuple[int, int, anyio.Event]] = []
+
+    @asynccontextmanager
+    async def held(self, lane: Lane) -> AsyncIterator[Hold]:
+        """Wait for the turn; it ends with the block, or before that with ``Hold.end``."""
+        await self._take(_RANK[lane])
+        hold = Hold(self)
+        try:
+            yield hold
+        finally:
+            hold.end()
+
+    async def _take(self, rank: int) -> None:
+        if not self._taken:
+            self._taken = True
+            return
+        self._arrivals += 1
+        entry = rank, self._arrivals, anyio.Event()
+        heapq.heappush(self._waiting, entry)
+        try:
+            await entry[2].wait()
+        except BaseException:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+                heapq.heapify(self._waiting)
+            else:
+                self.give()  # let in and cancelled in the same moment
+            raise
+
+    def give(self) -> None:
+        """Let the next one in."""
+        if self._waiting:
+            heapq.heappop(self._waiting)[2].set()
+        else:
+            self._taken = False
+
+
+class Hold:
+    """A turn that was taken; it ends once."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn: Turn | None = turn
+
+    def end(self) -> None:
+        """Let the next one in, unless that was done already."""
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.give()
+
+
+class Key:
+    """One API key."""
+
+    def __init__(self) -> None:
+        self.nonces = Nonces()
+        self.turn = Turn()
+        self.calls = Counter()
+        """Questions."""
+        self.transactions: defaultdict[str, Counter] = defaultdict(Counter)
+        """Orders and cancels, by pair."""
+        self.ages = Ages()
+        self.locked_until = 0.0
+        """Until then (seconds since the epoch) each request would make a lockout longer."""
+
+
+_KEYS: WeakValueDictionary[str, Key] = WeakValueDictionary()
+
+
+def shared(api_key: str) -> Key:
+    """The one object of this API key in this process."""
+    name = hashlib.sha256(api_key.encode()).hexdigest()
+    key = _KEYS.get(name)
+    if key is None:
+        key = _KEYS[name] = Key()
+    return key
