@@ -14,14 +14,11 @@ from exgate_core.sockets import Subscription
 
 from . import limits, parse
 from .dialect import OkxDialect, topic
-from .hosts import BOOK, CAPABILITIES, FULL_BOOK, HOSTS, NEWEST
+from .hosts import BOOK, CAPABILITIES, HOSTS, NEWEST, capabilities_of
 from .joining import Join
+from .parse import TradeRow
 from .settings import OkxSettings
 from .wire import Wire, rows
-
-TRADES_CHANNEL = "trades-all"
-"""Each match by itself; the channel ``trades`` joins those of one order at one price."""
-BOOK_CHANNEL = "books"
 
 _BOOKS_OF_A_CONNECTION = 29  # "each with less than 30 channels", says "WS / Order book channel"
 _TRADES_OF_A_CONNECTION = 100
@@ -40,8 +37,14 @@ class Okx:
         host, demo = HOSTS[settings.host], context.sandbox
         self._wire = Wire(context)
         self._sleep = context.sleep
-        self._trades = context.ws(host.socket("business", demo), OkxDialect(_TRADES_OF_A_CONNECTION))
+        merged = settings.trades == "merged"
+        self.capabilities = capabilities_of(settings)
+        """As the settings say."""
+        self._read = parse.merged if merged else parse.trades
+        self._channel = "trades" if merged else "trades-all"
         self._books = context.ws(host.socket("public", demo), OkxDialect(_BOOKS_OF_A_CONNECTION))
+        business = context.ws(host.socket("business", demo), OkxDialect(_TRADES_OF_A_CONNECTION))
+        self._trades = self._books if merged else business
 
     @hookimpl
     async def markets(self) -> Sequence[Market]:
@@ -51,10 +54,10 @@ class Okx:
 
     @hookimpl
     async def depth(self, market: Market, limit: int) -> Depth:
-        """The best ``limit`` levels a side: up to 400 of every 50 ms, up to 5000 of every second and unnumbered."""
-        full = limit > BOOK
-        query = urlencode({"instId": market.id, "sz": min(limit, FULL_BOOK)})
-        response = await self._wire.send("GET", limits.FULL_BOOKS if full else limits.BOOKS, query)
+        """The best ``limit`` levels a side: up to 400, or what the settings allow."""
+        size = min(limit, self.capabilities.depth_max)
+        query = urlencode({"instId": market.id, "sz": size})
+        response = await self._wire.send("GET", limits.FULL_BOOKS if size > BOOK else limits.BOOKS, query)
         found = rows(response, parse.BOOKS)
         if len(found) != 1:
             raise Unavailable(f"OKX gave {len(found)} books of {market.id} for one.", reason="BAD_ANSWER")
@@ -67,31 +70,31 @@ class Okx:
         query = urlencode({"instId": market.id, "limit": size})
         newest = rows(await self._wire.send("GET", limits.TRADES, query), parse.TRADES)[::-1]
         if since_id is None:
-            return parse.trades(newest)
+            return self._read(newest)
         since = _number(since_id)
         if newest and len(newest) >= NEWEST and newest[0].trade_id > since + 1:
             # What the history doesn't reach shows as a hole before the newest.
-            return await self._older(market, since, limit) or parse.trades(newest)[:limit]
-        return parse.trades(row for row in newest if row.trade_id > since)[:limit]
+            return await self._older(market, since, limit) or self._read(newest)[:limit]
+        return self._read(row for row in newest if row.trade_id > since)[:limit]
 
     async def _older(self, market: Market, since: int, limit: int) -> list[Trade]:
         """Page by page upwards: ``before`` alone would give the newest, but ids count up by one, so ``after`` does."""
-        found: list[Trade] = []
+        found: list[TradeRow] = []
         while len(found) < limit:
             size = min(_PAGE, limit - len(found))
             query = urlencode({"instId": market.id, "type": 1, "after": since + size + 1, "limit": size})
             page = rows(await self._wire.send("GET", limits.TRADE_HISTORY, query), parse.TRADES)[::-1]
             fresh = [row for row in page if row.trade_id > since]
-            found += parse.trades(fresh)
+            found += fresh
             if len(fresh) < size:
                 break
             since = fresh[-1].trade_id
-        return found
+        return self._read(found)
 
     @hookimpl
     async def pull_trade(self, market: Market, emit: EmitTrades) -> None:
-        """The channel ``trades-all`` of the business service: the same ids as ``recent_trades``."""
-        name = topic(TRADES_CHANNEL, market.id)
+        """``trades-all`` of the business service, or ``trades`` of the public one: what ``recent_trades`` gives too."""
+        name = topic(self._channel, market.id)
         on_frame = partial(_trades, emit)
         async with self._trades.subscription(name, on_frame, lambda: emit(())) as stream:
             emit(())
@@ -106,7 +109,7 @@ class Okx:
             if join.joined:
                 emit(None)
 
-        name = topic(BOOK_CHANNEL, market.id)
+        name = topic("books", market.id)
         async with self._books.subscription(name, partial(_book, join), alive) as stream:
             await self._begin(join, market, stream)
             await stream.ended()

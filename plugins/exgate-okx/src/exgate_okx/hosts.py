@@ -1,7 +1,8 @@
 """Where OKX lives, and what its public side promises.
 
-OKX API v5, "Production Trading Services" and "Demo Trading Services" of www.okx.com/docs-v5/en (2026-06-27, which
-names openapi.okx.com beside the older www.okx.com), of my.okx.com/docs-v5 (EEA) and of app.okx.com/docs-v5 (US).
+OKX API v5, "Production Trading Services" and "Demo Trading Services" of www.okx.com/docs-v5/en (2026-06-27, which names
+openapi.okx.com beside the older www.okx.com; its streams answer at the ordinary port 443 too), of my.okx.com/docs-v5
+(EEA) and of app.okx.com/docs-v5 (US).
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from exgate_core.models import ExchangeCapabilities
+
+from .settings import OkxSettings
 
 BOOK = 400
 """The levels a side of ``books``, REST and stream ("GET / Order book", "WS / Order book channel")."""
@@ -25,13 +29,22 @@ CAPABILITIES = ExchangeCapabilities(
     # "GET / Trades history": the last three months, which is no number of trades.
     trades_reach=None,
     trades_max=NEWEST,
-    depth_max=FULL_BOOK,
+    depth_max=BOOK,
     depth_windows=(BOOK,),
     checksum="crc32-okx",
     # OKX limits each endpoint by itself (limits.py); this is only a ceiling over all of them together.
     weight_limit=400,
     weight_window=2.0,
 )
+
+
+def capabilities_of(settings: OkxSettings) -> ExchangeCapabilities:
+    """What the public side promises under these settings."""
+    return replace(
+        CAPABILITIES,
+        trade_ids="ordered" if settings.trades == "merged" else CAPABILITIES.trade_ids,
+        depth_max=FULL_BOOK if settings.full_depth else BOOK,
+    )
 
 
 class Host(Struct, frozen=True):
@@ -43,13 +56,13 @@ class Host(Struct, frozen=True):
 
     def socket(self, path: str, demo: bool) -> str:
         """The URL of a WebSocket service: ``public`` or ``business``."""
-        return f"wss://{self.demo_stream if demo else self.stream}:8443/ws/v5/{path}"
+        return f"wss://{self.demo_stream if demo else self.stream}/ws/v5/{path}"
 
 
 HOSTS: Mapping[str, Host] = {
-    "www.okx.com": Host("https://www.okx.com", "ws.okx.com", "wspap.okx.com"),
-    "openapi.okx.com": Host("https://openapi.okx.com", "ws.okx.com", "wspap.okx.com"),
-    "eea.okx.com": Host("https://eea.okx.com", "wseea.okx.com", "wseeapap.okx.com"),
-    "us.okx.com": Host("https://us.okx.com", "wsus.okx.com", "wsuspap.okx.com"),
+    "www.okx.com": Host("https://www.okx.com", "ws.okx.com:443", "wspap.okx.com:8443"),
+    "openapi.okx.com": Host("https://openapi.okx.com", "ws.okx.com:443", "wspap.okx.com:8443"),
+    "eea.okx.com": Host("https://eea.okx.com", "wseea.okx.com:8443", "wseeapap.okx.com:8443"),
+    "us.okx.com": Host("https://us.okx.com", "wsus.okx.com:8443", "wsuspap.okx.com:8443"),
 }
 """By the name in the settings."""

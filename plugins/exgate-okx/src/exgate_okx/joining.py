@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import dropwhile
+
 from exgate_core.errors import Unavailable
 from exgate_core.hookspecs import EmitDepth
 from exgate_core.models import Depth
@@ -45,9 +47,8 @@ class Join:
             return False
         self._begin(depth)
         waiting, self._waiting = self._waiting, []
-        for book in waiting:
-            if book.seq_id > depth.last_update_id or book.seq_id < book.prev_seq_id:
-                self._follow(book)
+        for book in dropwhile(lambda book: book.seq_id <= depth.last_update_id, waiting):
+            self._follow(book)
         return True
 
     def _snapshot(self, book: Book) -> None:

@@ -12,8 +12,10 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from exgate_core.models import Depth, DepthDelta, Level, Market, Trade
+from exgate_core.numbers import add
 
 from .wire import Envelope
 
@@ -142,8 +144,22 @@ def _trade(row: TradeRow) -> Trade:
     return Trade(id=str(row.trade_id), price=row.px, qty=row.sz, time=row.ts, taker_side=row.side)
 
 
+def merged(rows: Iterable[TradeRow]) -> list[Trade]:
+    """The matches of one order at one price as one trade, as the channel ``trades`` tells them ("WS / Trades channel":
+    the id is the last one's); rows oldest first. Which order took isn't said, so time, side and price stand for it.
+    """
+    found: list[Trade] = []
+    for trade in map(_trade, rows):
+        last = found[-1] if found else trade
+        if found and (last.time, last.taker_side, last.price) == (trade.time, trade.taker_side, trade.price):
+            found[-1] = replace(trade, qty=add(last.qty, trade.qty))
+        else:
+            found.append(trade)
+    return found
+
+
 def trade_frame(frame: bytes) -> list[Trade]:
-    """A frame of ``trades-all`` ("WS / All trades channel"), oldest first."""
+    """A frame of ``trades-all`` or ``trades`` ("WS / All trades channel", "WS / Trades channel"), oldest first."""
     return trades(_TRADE_FRAME(frame).data)
 
 

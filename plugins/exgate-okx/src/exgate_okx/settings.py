@@ -12,6 +12,12 @@ class OkxSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Literal["www.okx.com", "openapi.okx.com", "eea.okx.com", "us.okx.com"] = "www.okx.com"
     """Where the account is registered: eea for my.okx.com, us for app.okx.com. Streams follow it."""
+    trades: Literal["each", "merged"] = "each"
+    """each: every match by itself. merged: the matches of one order at one price as one trade, under the last one's id;
+    fewer frames. Stream and history are always of the same kind."""
+    full_depth: bool = False
+    """Whether books of more than 400 levels are asked for: ``books-full`` has 5000, but is made anew only once a second
+    and has no sequence number."""
     trade_mode: Literal["cash", "cross"] = "cash"
     """``tdMode`` of spot orders: cash in Spot and Futures mode, cross in Multi-currency and Portfolio margin mode."""
     order_expiry: Annotated[float, Meta(ge=0, le=60)] = 5.0
