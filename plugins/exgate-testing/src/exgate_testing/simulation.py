@@ -26,6 +26,7 @@ FIRST_ID = 2**53
 BALANCE = "98765432109.12345678"
 """What the account holds of every asset at first: more digits than a float has."""
 _STOPS = 10**9
+_FEES = Fees.of("0.001", "0.001")
 
 
 class OwnTrade(Struct, frozen=True, kw_only=True):
@@ -54,19 +55,25 @@ class Simulation:
         *,
         client_ids: Literal["open", "ever"] = "open",
         clock: Callable[[], float] = time.time,
+        engine: Engine | None = None,
+        account: str = ACCOUNT,
+        first_id: int = FIRST_ID,
     ) -> None:
         self.markets = tuple(markets)
+        self.account, self.first_id = account, first_id
+        """The account's name in the engine; the number to which the engine's ids are added."""
+        self._clock = clock
         self.skew = 0.0
         """Seconds by which the exchange's clock runs ahead of the gateway's."""
         self.accepted: list[tuple[OrderRequest, Order]] = []
         """Every order that came to be: as the fake understood it, and as it was at first."""
-        self.engine = Engine(self.markets, now=self.now_ms, fees=Fees.of("0.001", "0.001"), client_ids=client_ids)
+        self.delisted: set[str] = set()
+        """Markets that the exchange has listed and no longer knows."""
+        self.engine = engine or _rich(Engine(markets, now=self.now_ms, fees=_FEES, client_ids=client_ids), account)
         """For the kit; a fake has no business with it."""
-        self._clock = clock
         self._by_symbol = {market.symbol: market for market in self.markets}
         self._by_id = {market.id: market for market in self.markets}
         self._stops: dict[str, Order] = {}
-        self.engine.deposit(ACCOUNT, dict.fromkeys(sorted({a for m in markets for a in (m.base, m.quote)}), BALANCE))
 
     def now_ms(self) -> int:
         """The exchange's clock, ms since the epoch."""
@@ -85,7 +92,7 @@ class Simulation:
         return self._market(self._by_id, market_id)
 
     def _market(self, known: dict[str, Market], name: str) -> Market:
-        if name not in known:
+        if name not in known or known[name].symbol in self.delisted:
             raise Refused(f"There is no market {name!r}.", reason="UNKNOWN_SYMBOL")
         return known[name]
 
@@ -93,28 +100,28 @@ class Simulation:
 
     def depth(self, symbol: str, limit: int) -> Depth:
         """The book now, best first, at most ``limit`` levels a side."""
-        depth = self.engine.depth(symbol, limit)
-        return replace(depth, last_update_id=FIRST_ID + depth.last_update_id)
+        depth = self.engine.depth(self.market(symbol).symbol, limit)
+        return replace(depth, last_update_id=self.first_id + depth.last_update_id)
 
     def trades(self, symbol: str, limit: int, since_id: str | None = None) -> list[Trade]:
         """The newest ``limit``, or the first ``limit`` after an id; oldest first. ``time_ns`` rises with the id."""
-        since = None if since_id is None else str(max(0, int(since_id) - FIRST_ID))
-        return [_outside(trade) for trade in self.engine.trades(symbol, limit, since)]
+        since = None if since_id is None else str(max(0, int(since_id) - self.first_id))
+        return [self._outside(trade) for trade in self.engine.trades(self.market(symbol).symbol, limit, since)]
 
     def on_trades(self, symbol: str, listener: Callable[[Sequence[Trade]], None]) -> Callable[[], None]:
         """Call the listener with the trades of each match from now on; returns what ends that."""
-        return self.engine.on_trades(symbol, lambda trades: listener([_outside(trade) for trade in trades]))
+        return self.engine.on_trades(symbol, lambda trades: listener([self._outside(trade) for trade in trades]))
 
     def on_delta(self, symbol: str, listener: Callable[[DepthDelta], None]) -> Callable[[], None]:
         """Call the listener with each change of the book from now on: ``sequence`` = ``previous`` + 1, the amount 0
         for a level that is gone. Returns what ends that."""
-        return self.engine.on_delta(symbol, lambda delta: listener(_moved(delta)))
+        return self.engine.on_delta(symbol, lambda delta: listener(self._moved(delta)))
 
     # --- private
 
     def balances(self) -> list[Balance]:
         """Every asset of the exchange."""
-        return self.engine.balances(ACCOUNT)
+        return self.engine.balances(self.account)
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
         """Open orders, oldest first."""
@@ -122,11 +129,11 @@ class Simulation:
 
     def all_orders(self, symbol: str | None = None) -> list[Order]:
         """Orders of every status, oldest first."""
-        wallet = self.engine.wallet(ACCOUNT)
+        wallet = self.engine.wallet(self.account)
         found = [
-            _named(order)
+            self._named(order)
             for number in sorted([*wallet.open, *wallet.closed])
-            for order in self.engine.find(ACCOUNT, symbol, str(number), "")
+            for order in self.engine.find(self.account, symbol, str(number), "")
         ]
         return found + [order for order in self._stops.values() if symbol in (None, order.symbol)]
 
@@ -142,7 +149,7 @@ class Simulation:
 
     def fills(self, symbol: str | None = None, order_id: str = "") -> list[OwnTrade]:
         """The account's own trades, oldest first; of one order if it is given."""
-        entries = self.engine.ledger.of(Filled, ACCOUNT)
+        entries = self.engine.ledger.of(Filled, self.account)
         found = [self._own(entry) for entry in entries if symbol in (None, entry.symbol)]
         return [trade for trade in found if order_id in ("", trade.order_id)]
 
@@ -152,7 +159,7 @@ class Simulation:
         Raises Refused: UNKNOWN_SYMBOL, BAD_PRICE, BAD_AMOUNT, MIN_NOTIONAL, INSUFFICIENT_BALANCE, WOULD_TAKE (post
         only), or ``errors.DUPLICATE``. An order with a ``stop_price`` waits for ever: it can be found and cancelled.
         """
-        placed = self._park(order) if order.stop_price else _named(self.engine.place(ACCOUNT, order))
+        placed = self._park(order) if order.stop_price else self._named(self.engine.place(self.account, order))
         self.accepted.append((order, placed))
         return placed
 
@@ -171,14 +178,14 @@ class Simulation:
         if order.order_id in self._stops:
             self._stops[order.order_id] = replace(order, status="canceled")
         else:
-            self.engine.cancel(ACCOUNT, str(int(order.order_id) - FIRST_ID))
+            self.engine.cancel(self.account, str(int(order.order_id) - self.first_id))
         return self.find(None, order.order_id)[0]
 
     def _park(self, order: OrderRequest) -> Order:
         taken = [stop for stop in self._stops.values() if stop.status == "open"]
         if order.client_order_id and order.client_order_id in {stop.client_order_id for stop in taken}:
             raise Refused("The client order id is in use.", reason=DUPLICATE)
-        order_id = str(FIRST_ID + _STOPS + len(self._stops))
+        order_id = str(self.first_id + _STOPS + len(self._stops))
         self._stops[order_id] = Order(
             order_id=order_id,
             symbol=order.market.symbol,
@@ -196,10 +203,10 @@ class Simulation:
 
     def _own(self, entry: Filled) -> OwnTrade:
         trade = self.engine.trades(entry.symbol, 1, str(entry.trade_id - 1))[0]
-        order = self.engine.find(ACCOUNT, None, str(entry.order_id), "")[0]
+        order = self.engine.find(self.account, None, str(entry.order_id), "")[0]
         return OwnTrade(
-            trade_id=_outside(trade).id,
-            order_id=_named(order).order_id,
+            trade_id=self._outside(trade).id,
+            order_id=self._named(order).order_id,
             client_order_id=order.client_order_id,
             symbol=entry.symbol,
             side=order.side,
@@ -210,15 +217,18 @@ class Simulation:
             maker=entry.maker,
         )
 
+    def _outside(self, trade: Trade) -> Trade:
+        number = int(trade.id)
+        return replace(trade, id=str(self.first_id + number), time_ns=trade.time * 1_000_000 + number % 1_000_000)
 
-def _outside(trade: Trade) -> Trade:
-    number = int(trade.id)
-    return replace(trade, id=str(FIRST_ID + number), time_ns=trade.time * 1_000_000 + number % 1_000_000)
+    def _moved(self, delta: DepthDelta) -> DepthDelta:
+        return replace(delta, previous=self.first_id + delta.previous, sequence=self.first_id + delta.sequence)
+
+    def _named(self, order: Order) -> Order:
+        return replace(order, order_id=str(self.first_id + int(order.order_id)))
 
 
-def _moved(delta: DepthDelta) -> DepthDelta:
-    return replace(delta, previous=FIRST_ID + delta.previous, sequence=FIRST_ID + delta.sequence)
-
-
-def _named(order: Order) -> Order:
-    return replace(order, order_id=str(FIRST_ID + int(order.order_id)))
+def _rich(engine: Engine, account: str) -> Engine:
+    assets = sorted({asset for market in engine.markets for asset in (market.base, market.quote)})
+    engine.deposit(account, dict.fromkeys(assets, BALANCE))
+    return engine
