@@ -208,3 +208,11 @@ def _docstring_below(struct: type, field: str) -> str:
     tokens = list(tokenize.generate_tokens(io.StringIO(inspect.getsource(struct)).readline))
     at = next(i for i, token in enumerate(tokens) if token.string == field)
     return next(token.string for token in tokens[at:] if token.type == tokenize.STRING)
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(re.findall(r"`((?:plugins/[\w-]+/)?tests/[\w./]+(?:::\w+)?)`", TEXTS["threats.md"])))
+)
+def test_every_test_that_a_defence_is_proven_by_exists(name: str) -> None:
+    path, _, test = name.partition("::")
+    assert re.search(rf"^(?:async )?def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE) or not test
