@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
@@ -19,6 +19,7 @@ from exgate_testing.serving import FakeExchange, running
 from exgate_core.budget import Budget
 from exgate_core.client import Transport
 from exgate_core.clock import Runtime
+from exgate_core.errors import NotSent
 from exgate_core.markets import MarketList
 from exgate_core.models import OrderRequest
 from exgate_core.settings import Credentials, Secret
@@ -26,6 +27,8 @@ from exgate_core.settings import Credentials, Secret
 BTC, ETH, PEPE, ODD = BinanceFake.markets
 KEYS = BinanceFake.credentials
 COUNT = "X-MBX-ORDER-COUNT-10S"
+NONE_LISTED = "nobody"
+"""A client id that no order has."""
 
 
 class Public:
@@ -82,9 +85,10 @@ async def stage(
     *script: tuple[str, Reply],
     secret: str = KEYS.api_secret,
     key: str = KEYS.api_key,
-    dead: bool = False,
+    prefix: Callable[[str], str] = str,
     **settings: Any,
 ) -> AsyncIterator[Stage]:
+    """An account over the fake. ``prefix`` says where the adapter finds it; ``script`` is answered first."""
     clock = Hands()
     public_settings = {"sandbox": settings.pop("sandbox", False), "deadline": settings.pop("deadline", 10.0)}
     runtime = Runtime(clock=clock, random=random.Random(1))
@@ -92,12 +96,10 @@ async def stage(
     fake = type("Scripted", (Scripted,), {"script": list(script)})
     async with (
         running(fake) as exchange,
-        Transport(
-            budget, runtime, upstream_prefix="http://127.0.0.1:9/" if dead else exchange.prefix, **public_settings
-        ) as transport,
+        Transport(budget, runtime, upstream_prefix=prefix(exchange.prefix), **public_settings) as transport,
     ):
         public = Binance(transport.context("binance"))
-        if not dead:
+        with suppress(NotSent):
             await public.markets()
         credentials = Credentials(Secret(key), Secret(secret))
         context = transport.context(

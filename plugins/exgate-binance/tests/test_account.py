@@ -219,7 +219,7 @@ async def test_nothing_is_sent_twice(kind: AnswerKind, operation: str) -> None:
 
 
 async def test_no_connection_means_not_sent() -> None:
-    async with stage(dead=True) as (account, *_):
+    async with stage(prefix=lambda _: "http://127.0.0.1:9/") as (account, *_):
         for call in (account.place_order(order()), account.cancel_order(BTC, "5", ""), account.balances()):
             with pytest.raises(NotSent):
                 await call
