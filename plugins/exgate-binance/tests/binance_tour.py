@@ -89,7 +89,7 @@ class Description:
     """What the exchange's OpenAPI description says of requests."""
 
     def __init__(self, shared: Path) -> None:
-        import yaml
+        import yaml  # type: ignore[import-untyped]
 
         text = gzip.decompress((shared / "specs" / "binance_spot_api.yaml.gz").read_bytes())
         self._root = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -34,7 +34,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 PLACE = ROOT / ".dev" / "prism"
 PRISM = PLACE / "node_modules" / ".bin" / "prism"
 SIGNED = "timestamp=1499827319559&signature=00"
-WRONG = (
+WRONG: tuple[tuple[str, str, dict[str, str], str], ...] = (
     ("GET", f"/api/v3/openOrders?symbol=BTCUSDT&{SIGNED}", {}, "no key"),
     ("GET", "/api/v3/account?timestamp=1499827319559", {"X-MBX-APIKEY": "k"}, "no signature"),
     ("POST", f"/api/v3/order?symbol=BTCUSDT&side=LONG&type=LIMIT&{SIGNED}", {"X-MBX-APIKEY": "k"}, "a wrong side"),
@@ -162,10 +162,8 @@ def report(judged: list[tuple[str, str, int, str]]) -> int:
     for method, target, status, words in refused:
         print(f"REFUSED {status} {method} {target}\n        {words}")
     accepted = len(judged) - len(refused) - len(younger)
-    print(
-        f"{len(judged)} requests sent to prism: {accepted} accepted, {len(refused)} refused, {len(younger)} with values "
-        f"that the API's document has and its older description doesn't"
-    )
+    print(f"{len(judged)} requests sent to prism: {accepted} accepted, {len(refused)} refused,")
+    print(f"{len(younger)} with values that the API's document has and its older description doesn't")
     return len(refused)
 
 
