@@ -83,11 +83,14 @@ async def test_the_recorded_open_order(venue: Any, shared: Path) -> None:
             assert [told(order) for order in await desk.pending_orders(market)] == row["expect"]
 
 
-@pytest.mark.parametrize("record", ["okx/samples/r0001", "okx/ccxt-static/r0000"])
-async def test_every_recorded_order(venue: Any, shared: Path, record: str) -> None:
+@pytest.mark.parametrize(
+    ("record", "client_id"),
+    [("okx/samples/r0001", "oktswap6"), ("okx/ccxt-static/r0000", "6b9ad766b55dBCDE63969a1144bfb943")],
+)
+async def test_every_recorded_order(venue: Any, shared: Path, record: str, client_id: str) -> None:
     (row,) = (row for row in oracles(shared, "order") if row["record"] == record)
     async with account(venue, record.rpartition("/")[0]) as desk:
-        assert await desk.place_order(limit_order()) == row["expect"]["order_id"]
+        assert await desk.place_order(limit_order(client_order_id=client_id)) == row["expect"]["order_id"]
     assert len(requests(venue, "trade/order")) == 1
 
 
@@ -106,7 +109,7 @@ async def test_the_recorded_cancel(venue: Any, shared: Path) -> None:
 async def test_an_order_leaves_signed_dated_and_once(venue: Any) -> None:
     venue.state.faults = [answer("public/time", rows({"ts": "1700000000000"}), times=1)]
     async with account(venue, "okx/samples") as desk:
-        await desk.place_order(limit_order())
+        await desk.place_order(limit_order(client_order_id="oktswap6"))
     (sent,) = requests(venue, "trade/order")
     header = {name.lower(): value for name, value in sent["headers"].items()}
     stamp = header["ok-access-timestamp"]
@@ -117,7 +120,7 @@ async def test_an_order_leaves_signed_dated_and_once(venue: Any) -> None:
     assert (header["ok-access-key"], header["ok-access-passphrase"]) == ("the-key", "the-pass")
     assert 4_000 < int(header["exptime"]) - 1_700_000_000_000 < 10_000
     assert header["content-type"] == "application/json"
-    assert json.loads(sent["body"])["clOrdId"] == "b15"
+    assert json.loads(sent["body"])["clOrdId"] == "oktswap6"
     assert "x-simulated-trading" not in header
 
 
@@ -130,7 +133,7 @@ async def test_no_expiry_is_sent_where_none_is_wanted_or_the_clock_is_unknown(
 ) -> None:
     venue.state.faults = [answer("public/time", clock)]
     async with account(venue, "okx/samples", sandbox=True, **settings) as desk:
-        await desk.place_order(limit_order())
+        await desk.place_order(limit_order(client_order_id="oktswap6"))
     (sent,) = requests(venue, "trade/order")
     header = {name.lower(): value for name, value in sent["headers"].items()}
     assert "exptime" not in header and header["x-simulated-trading"] == "1"
@@ -150,7 +153,7 @@ async def test_a_question_signs_its_query(venue: Any) -> None:
 
 async def test_orders_of_margin_modes_are_cross(venue: Any) -> None:
     async with account(venue, "okx/samples", trade_mode="cross") as desk:
-        await desk.place_order(limit_order())
+        await desk.place_order(limit_order(client_order_id="oktswap6"))
         await desk.pending_orders(None)
     (sent,) = requests(venue, "trade/order")[:1]
     assert json.loads(sent["body"])["tdMode"] == "cross"
@@ -173,6 +176,7 @@ OUTCOMES: dict[str, tuple[dict[str, Any], type[ExGateError], str]] = {
     "timed out, said of the order": (answer("", ack("51149", "Order timed out.", "")), Unavailable, ""),
     "unavailable": (answer("", '{"code":"50001","msg":"Service temporarily unavailable"}', 503), Unavailable, ""),
     "a refusal in a 500": (answer("", ack("51008", "Insufficient balance", ""), 500), Unavailable, ""),
+    "of another order": (answer("", ack().replace("b15", "c16")), Unavailable, ""),
     "no id": (answer("", ack(order_id="")), Unavailable, ""),
     "no row": (answer("", NONE), Unavailable, ""),
     "two rows": (answer("", rows(*json.loads(ack())["data"] * 2)), Unavailable, ""),
@@ -216,7 +220,7 @@ async def test_after_a_refused_timestamp_the_clock_is_measured_and_the_order_not
         with pytest.raises(Refused) as refused:
             await desk.place_order(limit_order())
         assert refused.value.reason == "CLOCK_SKEW"
-        assert await desk.place_order(limit_order()) == ORDER_ID
+        assert await desk.place_order(limit_order(client_order_id="oktswap6")) == ORDER_ID
     first, second = requests(venue, "trade/order")
     assert second["headers"]["OK-ACCESS-TIMESTAMP"].startswith("2023-11-14T22:13")
     assert not first["headers"]["OK-ACCESS-TIMESTAMP"].startswith("2023-11-14T22:13")
@@ -330,6 +334,13 @@ async def test_a_cancel_without_a_market_finds_it_first(venue: Any) -> None:
     assert len(requests(venue, "cancel-order")) == 1
 
 
+async def test_a_cancel_that_is_answered_about_another_order_proves_nothing(venue: Any) -> None:
+    async with account(venue) as desk:
+        venue.state.faults = [answer("cancel-order", ack(order_id="1"))]
+        with pytest.raises(Unavailable, match="another order"):
+            await desk.cancel_order(BTC, ORDER_ID, "")
+
+
 # -- looking orders up
 
 
@@ -401,6 +412,14 @@ async def test_an_order_of_which_only_trades_are_told_is_there(venue: Any, order
         "sell",
         1724733617998,
     )
+
+
+async def test_a_look_up_that_is_answered_about_another_order_proves_nothing(venue: Any) -> None:
+    async with account(venue) as desk:
+        venue.state.faults = [answer(PLACES[0], rows({**FOUND, "clOrdId": "c16", "ordId": "1"}))]
+        for names in ((ORDER_ID, ""), ("", "b15")):
+            with pytest.raises(Unavailable, match="another order"):
+                await desk.find_order(BTC, *names)
 
 
 async def test_an_order_that_is_nowhere_was_asked_for_everywhere(venue: Any) -> None:

@@ -103,6 +103,8 @@ class OkxAccount:
         response = await self._desk.post(limits.PLACE, body, "orders", expiry=self._settings.order_expiry)
         code, ack = _ack(response)
         if code == "0" and ack.ord_id:
+            if ack.cl_ord_id not in ("", order.client_order_id):
+                raise _unproven("the order", "an answer about another order came:", ack.cl_ord_id)
             return ack.ord_id
         raise judged(response.status, code, ack.s_msg) or _unproven("the order", code, ack.s_msg)
 
@@ -114,6 +116,8 @@ class OkxAccount:
         response = await self._desk.post(limits.CANCEL, {"instId": instrument, **named}, "cancels")
         code, ack = _ack(response)
         if code in ("0", CANCELING):
+            if order_id and ack.ord_id not in ("", order_id):
+                raise _unproven("the cancel", "an answer about another order came:", ack.ord_id)
             return CancelResult(status=await self._ended(instrument, order_id or ack.ord_id, client_order_id))
         raise judged(response.status, code, ack.s_msg) or _unproven("the cancel", code, ack.s_msg)
 

@@ -12,7 +12,7 @@ from exgate_core.models import Market, Order
 from . import limits, private_parse
 from .desk import Desk
 from .limits import Endpoint
-from .private_parse import OrderRow, SymbolOf
+from .private_parse import Fill, OrderRow, SymbolOf
 
 _PAGE: Final = 100
 _DIGITS: Final = 19
@@ -52,20 +52,23 @@ class Finder:
         """OKX's state of an order. Raises what the question does."""
         params = {"instId": instrument, **_named(order_id, client_order_id)}
         found = await self._desk.get(limits.DETAILS, params, private_parse.ORDERS, lane="cancels", deadline=deadline)
-        return found[0].state if found else ""
+        return next((row.state for row in found if _is(row, order_id, client_order_id)), "")
 
     async def _details(self, market: Market | None, order_id: str, client_order_id: str) -> list[OrderRow]:
         if market is None:
             return []
         params = {"instId": market.id, **_named(order_id, client_order_id)}
         try:
-            return await self._desk.get(limits.DETAILS, params, private_parse.ORDERS, lane="cancels")
+            found = await self._desk.get(limits.DETAILS, params, private_parse.ORDERS, lane="cancels")
         except NotFound:
             return []
         except Refused as error:
             if error.reason == "UNKNOWN_SYMBOL":  # "only applicable to live instruments"
                 return []
             raise
+        if any(not _is(row, order_id, client_order_id) for row in found):
+            raise Unavailable("OKX answered about another order.", reason="BAD_ANSWER")
+        return found
 
     async def _listed(
         self, endpoint: Endpoint, market: Market | None, order_id: str, client_order_id: str
@@ -80,7 +83,7 @@ class Finder:
                 found += await self._pages(params, "cancels")
             else:
                 found += await self._page(endpoint, params)
-        return [row for row in found if (row.ord_id == order_id if order_id else row.cl_ord_id == client_order_id)]
+        return [row for row in found if _is(row, order_id, client_order_id)]
 
     async def _fills(self, market: Market | None, order_id: str, client_order_id: str) -> list[Order]:
         instrument = {"instId": market.id} if market is not None else {}
@@ -89,7 +92,7 @@ class Finder:
         for kind in self._kinds:
             params = {"instType": kind, **instrument, **named}
             found += await self._desk.get(limits.FILLS, params, private_parse.FILLS, lane="cancels")
-        mine = [row for row in found if (row.ord_id == order_id if order_id else row.cl_ord_id == client_order_id)]
+        mine = [row for row in found if _is(row, order_id, client_order_id)]
         return private_parse.order_of_fills(mine, self._symbol_of)
 
     async def _page(self, endpoint: Endpoint, params: dict[str, str]) -> list[OrderRow]:
@@ -107,6 +110,10 @@ class Finder:
                 return list(found.values())
             after = {"after": page[-1].ord_id}
         raise Unavailable(f"OKX lists more than {_MOST_PAGES * _PAGE} open orders.")
+
+
+def _is(row: OrderRow | Fill, order_id: str, client_order_id: str) -> bool:
+    return row.ord_id == order_id if order_id else row.cl_ord_id == client_order_id
 
 
 def _is_number(order_id: str) -> bool:

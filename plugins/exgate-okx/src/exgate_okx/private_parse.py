@@ -40,6 +40,7 @@ class Ack(Struct, frozen=True, rename="camel"):
     s_code: str
     s_msg: str = ""
     ord_id: str = ""
+    cl_ord_id: str = ""
 
 
 class OrderRow(Struct, frozen=True, rename="camel"):
