@@ -26,7 +26,9 @@ Ask = Callable[[int | None], Awaitable[Page]]
 _MOST_MARKS = 2000
 _MARGINS = (1_000_000, 1_000_000_000, 60_000_000_000)
 _OVERLAP = 1_000
-_MOST_STEPS = 48
+_MOST_STEPS = 80
+_PROPORTIONAL = 8
+_NEAR, _LESS_THAN_HALVING = 4 * PAGE, 32 * PAGE
 
 
 class Mark(NamedTuple):
@@ -102,21 +104,25 @@ async def _search(number: int, later: Trade, ask: Ask) -> Page:
         return first  # an id before the first one
     low, high = _mark(first.trades[-1]), _mark(later)
     for step in range(_MOST_STEPS):
-        page = await ask(_between(low, high, number, halve=step % 2 == 1))
+        since = _between(low, high, number, step)
+        page = await ask(since)
         if _holds(page, number):
             return page
         if _begins_before(page, number):
             low = max(low, _mark(page.trades[-1]))
         elif page.trades:
-            high = min(high, _mark(page.trades[0]))
+            high = Mark(int(page.trades[0].id), since)  # the gap before that trade is no place to look in
         else:
             break
     raise Unavailable(f"The trade with the id {number} was not found in Kraken's history.", reason="BAD_ANSWER")
 
 
-def _between(low: Mark, high: Mark, number: int, *, halve: bool) -> int:
+def _between(low: Mark, high: Mark, number: int, step: int) -> int:
+    """Where to look next: page by page if it is near, else in proportion, or half-way where trades come in bursts."""
     span = high.time_ns - low.time_ns
-    if halve:
+    if number - low.id <= (_NEAR if step <= _PROPORTIONAL else _LESS_THAN_HALVING):
+        return low.time_ns
+    if step % 2 or step > _PROPORTIONAL:
         return low.time_ns + span // 2
     return low.time_ns + span * max(0, number - low.id - PAGE // 2) // max(1, high.id - low.id)
 
