@@ -17,11 +17,12 @@ from typing import Final
 
 import aiohttp
 from aiohttp import WSMsgType, web
-from exgate_core.clock import Clock
 from multidict import CIMultiDict
 from yarl import URL
 
-from .recordings import Exchanged, Passed, Writer, exchange_of
+from exgate_core.clock import Clock
+
+from .recordings import Direction, Exchanged, Passed, Writer, exchange_of
 from .recordings_secrets import Secrets
 from .recordings_server import is_socket, served
 
@@ -217,7 +218,7 @@ class Recorder:
                 data = self.secrets.text(data)
         else:
             data = self.secrets.data(data)
-        direction = ">" if to_exchange else "<"
+        direction: Direction = ">" if to_exchange else "<"
         writer.passed(Passed(time=moment, connection=number, direction=direction, frame=data))
 
 

@@ -47,7 +47,7 @@ class Secrets:
         for name, value in headers.items():
             if name.lower() in _HARMLESS:
                 continue
-            named = _asked(name)
+            named = asked_for_secret(name)
             private = private or named
             for part in (value, *value.split(), *_basic(value)):
                 self._learn(part, _SHORTEST_NAMED if named else _SHORTEST)
@@ -56,9 +56,12 @@ class Secrets:
     def learn_request(self, url: str, body: str) -> bool:
         """Learn what stands in secret fields of a query or a body (form or JSON); whether there was one."""
         found = False
+        for part in _split(url.partition("?")[0])[1].split("/"):
+            if _session_key(part):
+                self._learn(part)
         fields = [*parse_qsl(urlsplit(url).query), *_fields(body)]
         for name, value in fields:
-            if _asked(name):
+            if asked_for_secret(name):
                 found = True
                 self._learn(value)
         return found
@@ -82,7 +85,7 @@ class Secrets:
         if text[:1] not in "{[" and "=" in text:
             text = "&".join(_field(part) for part in text.split("&"))
         for name, value in _json_fields(text):
-            if _asked(name) and value:
+            if asked_for_secret(name) and value:
                 encoded = json.dumps(value, ensure_ascii=False)
                 text = text.replace(encoded, f'"{REDACTED}"').replace(json.dumps(value), f'"{REDACTED}"')
         return self.text(text)
@@ -113,7 +116,8 @@ class Secrets:
             del self._known[next(iter(self._known))]
 
 
-def _asked(name: str) -> bool:
+def asked_for_secret(name: str) -> bool:
+    """Whether the name of a field of a request says that its value is secret."""
     return bool(_ASKED.search(name)) and _plain(name) not in _PUBLIC_NAMES
 
 
@@ -123,7 +127,7 @@ def _plain(name: str) -> str:
 
 def _field(part: str) -> str:
     name, equals, value = part.partition("=")
-    return name + equals + REDACTED if value and _asked(unquote(name)) else part
+    return name + equals + REDACTED if value and asked_for_secret(unquote(name)) else part
 
 
 def _split(head: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+
 from exgate_core.client import check_url
 
 Answer = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
