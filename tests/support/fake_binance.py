@@ -128,6 +128,13 @@ class FakeBinance:
         for followers in self._followers.values():
             followers.discard(connection)
 
+    def cut(self) -> int:
+        """Break every connection that follows something; how many."""
+        found = {follower for followers in self._followers.values() for follower in followers}
+        for follower in found:
+            follower.transport.abort()
+        return len(found)
+
     def answer(self, target: str) -> bytes:
         """The body for a request line's target."""
         parts = urlsplit(target[target.index("/api/") :])
