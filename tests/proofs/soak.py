@@ -166,9 +166,7 @@ def report(run: Soak, readers: list[Reader], last: int) -> bool:
     """Print the figures; whether all goals are met."""
     first, final = run.samples[len(run.samples) // 2], run.samples[-1]
     growth = slope(run.samples)
-    notices: Any = sorted(
-        {text for reader in readers for text in reader.notices if '"gap"' in text or "lagging" in text}
-    )
+    notices = sorted({text for reader in readers for text in reader.notices if '"gap"' in text or "lagging" in text})
     wrong, short = sum(reader.wrong for reader in readers), sum(reader.last != last for reader in readers)
     print(f"trades {last - FIRST_ID}, cuts {run.cuts}, clients {len(readers)}, each got {readers[0].trades}")
     print(f"out of order, missing or doubled {wrong}; clients that miss the end {short}; gap frames {len(notices)}")
