@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from time import time
-from typing import Any, cast
+from typing import Any
 
 import h2.events
 import h2.exceptions
@@ -20,17 +19,17 @@ import hypercorn.protocol
 import hypercorn.protocol.h2
 import hypercorn.protocol.h11
 from h2.errors import ErrorCodes
-from hypercorn.events import Closed, RawData, Updated
+from hypercorn.events import Closed
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
 from hypercorn.typing import WebsocketAcceptEvent
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 
-from . import heads, quick
+from . import heads
 from .access import MAX_BODY
 from .errors import ExGateError, Internal, InvalidArgument, PermissionDenied
 from .status import status_json
@@ -108,55 +107,6 @@ class Http1(H11Protocol):
         """Whether a request has begun whose head isn't complete."""
         return self.stream is None and bool(self._strict.trailing_data[0])
 
-    async def handle(self, event: Any) -> None:
-        """Act on bytes or the end of the connection."""
-        if isinstance(event, RawData):
-            if isinstance(self.stream, quick.Turn):
-                await self.can_read.clear()
-                await self.can_read.wait()
-            head = quick.read(event.data) if self._fresh else None
-            if head is not None:
-                await self.send(Updated(idle=False))
-                turn = quick.Turn(self, event.data, head, self._whole_way)
-                self.stream = cast(Any, turn)
-                self.task_group.spawn(turn.run)
-                return
-        await super().handle(event)
-
-    async def turned(self, answer: bytes) -> None:
-        """Send the whole answer of a turn, which is over with it."""
-        self.stream = None
-        await self.send(RawData(data=answer))
-        await self.can_read.set()
-        await self.send(Closed() if self.context.terminated.is_set() else Updated(idle=True))
-
-    @property
-    def _fresh(self) -> bool:
-        """Whether h11 waits for a request of which it has seen nothing."""
-        it = self._strict
-        return self.connection is it and it.our_state is h11.IDLE is it.their_state and not it.trailing_data[0]
-
-    def _whole_way(self, turn: quick.Turn, data: bytes) -> Http:
-        """Have h11 see the request of a turn after all, and go on as if it had been so from the start."""
-        self._strict.receive_data(data)
-        while self._strict.their_state is not h11.DONE:
-            self._strict.next_event()
-        stream = Http(
-            self.app,
-            self.config,
-            self.context,
-            self.task_group,
-            self.ssl,
-            self.client,
-            self.server,
-            self.stream_send,
-            STREAM_ID,
-        )
-        stream.join(turn.scope, turn.put)
-        if self.stream is cast(Any, turn):
-            self.stream = stream
-        return stream
-
     async def _check_protocol(self, event: h11.Request) -> None:
         if event.method == b"PRI" and event.http_version == b"2.0":
             raise H2ProtocolAssumedError(b"PRI * HTTP/2.0\r\n\r\n" + self._strict.trailing_data[0])
@@ -226,11 +176,6 @@ class Http(HTTPStream):
         elif isinstance(event, EndBody):
             self.complete = True
         await super().handle(event)
-
-    def join(self, scope: Any, put: Any) -> None:
-        """Take over a request without a body that an app has begun to answer."""
-        self.scope, self.app_put, self.complete = scope, put, True
-        self.start_time = time()
 
     async def _send_error_response(self, status_code: int) -> None:
         headers, body = refusal(status_code, "")

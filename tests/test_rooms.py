@@ -27,7 +27,7 @@ LAYERS = {
     "orders": "rows outcomes client_ids rules journal drafts lookups endings errands cancels orders",
     "whole": "lives accounts wrapping opening entry gateway",
     "doors": "grants rates access caps operations settling replies incoming audit openapi endpoints streams app",
-    "outside": "heads quick protocols connections watchdog server remote tables oneshot logs verbs following "
+    "outside": "heads protocols connections watchdog server remote tables oneshot logs verbs following "
     "pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
 }
 """Every room imports only from its own layer, without a circle, and from those above."""
