@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exgate_okx import private_parse
+from exgate_okx import OkxAccount, private_parse
 from exgate_okx.signing import signature
-from okx_support import BTC, account, limit_order, oracles, recorded, requests
+from okx_support import BTC, Keys, Public, account, limit_order, oracles, recorded, requests, transport
 
 from exgate_core.errors import DUPLICATE, ExGateError, NotFound, NotSent, RateLimited, Refused, Unavailable
 from exgate_core.models import CancelResult, Order
@@ -171,7 +171,8 @@ OUTCOMES: dict[str, tuple[dict[str, Any], type[ExGateError], str]] = {
     "a wrong key": (answer("", '{"code":"50111","msg":"Invalid OK-ACCESS-KEY"}', 401), Refused, "EXCHANGE_AUTH_FAILED"),
     "too many": (answer("", '{"code":"50011","msg":"Too Many Requests"}', 429), RateLimited, ""),
     "too many orders": (answer("", ack("50061", "maximum order rate limit", "")), RateLimited, ""),
-    "too many, by somebody else": (answer("", "<html>", 429), Unavailable, ""),
+    "too many, said by a wall": (answer("", "<html>", 429), RateLimited, ""),
+    "busy": (answer("", '{"code":"50013","msg":"Systems are busy."}', 429), Unavailable, ""),
     "timed out inside": (answer("", '{"code":"50004","msg":"API endpoint request timeout."}', 400), Unavailable, ""),
     "timed out, said of the order": (answer("", ack("51149", "Order timed out.", "")), Unavailable, ""),
     "unavailable": (answer("", '{"code":"50001","msg":"Service temporarily unavailable"}', 503), Unavailable, ""),
@@ -469,3 +470,17 @@ async def test_an_order_of_a_market_that_is_gone_is_found_in_the_lists(venue: An
         ]
         (found,) = await desk.find_order(BTC, ORDER_ID, "")
     assert (found.symbol, found.native_symbol) == ("OLD/USDT", "OLD-USDT")
+
+
+# -- limits
+
+
+async def test_what_an_account_orders_too_fast_keeps_nothing_else(venue: Any) -> None:
+    async with transport(venue, "okx/samples") as way:
+        context = way.context("okx", credentials=Keys(), exchange=Public())
+        async with OkxAccount(context) as desk:
+            venue.state.faults = [answer("POST .*trade/order", '{"code":"50011","msg":"Too Many Requests"}', 429)]
+            with pytest.raises(RateLimited):
+                await desk.place_order(limit_order())
+            assert way.budget.paused_for == 0
+            assert await desk.balances()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exgate_okx import parse
-from okx_support import BTC, SESSION, collect, oracles, public, recorded, requests, streamed
+from exgate_okx import Okx, parse
+from okx_support import BTC, SESSION, collect, oracles, public, recorded, requests, streamed, transport
 
 from exgate_core import numbers
 from exgate_core.book import Book
@@ -252,13 +252,19 @@ async def test_a_bad_answer_never_becomes_a_book(venue: Any, kind: str) -> None:
             await adapter.depth(BTC, 5)
 
 
-async def test_after_too_many_nothing_of_that_kind_leaves_for_a_while(venue: Any) -> None:
-    venue.state.faults = [{"match": "books", "body": '{"code":"50011","msg":"Rate limit reached","data":[]}'}]
-    async with public(venue) as adapter:
+@pytest.mark.parametrize(
+    ("status", "body", "seconds"),
+    [
+        (200, '{"code":"50011","msg":"Rate limit reached","data":[]}', 2.0),
+        (429, '{"code":"50011","msg":"Too Many Requests"}', 2.0),
+        (429, "<html>", 10.0),
+    ],
+)
+async def test_after_too_many_nothing_leaves_for_a_while(venue: Any, status: int, body: str, seconds: float) -> None:
+    venue.state.faults = [{"match": "books", "status": status, "body": body}]
+    async with transport(venue, SESSION) as way:
+        adapter = Okx(way.context("okx"))
         with pytest.raises(RateLimited) as refused:
             await adapter.depth(BTC, 5)
-        assert refused.value.retry_after == 2.0
-        budget = adapter._wire._meter._budgets["GET", "/api/v5/market/books", ""]
-        assert math.isclose(budget.paused_for, 2.0, abs_tol=1.0)
-        await adapter.recent_trades(BTC, 5, None)
-    assert len(requests(venue, "market/books")) == 1
+        assert refused.value.retry_after == seconds
+        assert math.isclose(way.budget.paused_for, seconds, abs_tol=0.5)

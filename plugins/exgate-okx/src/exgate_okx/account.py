@@ -8,7 +8,7 @@ from typing import Final
 
 from exgate_core.client import Context
 from exgate_core.errors import ExGateError, InvalidArgument, NotFound, Unavailable
-from exgate_core.fetch import Response, decode
+from exgate_core.fetch import Response, decode, failure
 from exgate_core.hookspecs import hookimpl
 from exgate_core.models import (
     AccountCapabilities,
@@ -67,6 +67,7 @@ CAPABILITIES = AccountCapabilities(
 
 _KINDS: Final = {"cash": ("SPOT",), "cross": ("SPOT", "MARGIN")}
 _ENDED: Final[Mapping[str, CancelStatus]] = {"canceled": "canceled", "mmp_canceled": "canceled", "filled": "filled"}
+_TOO_MANY: Final = (418, 429)
 _LOOK: Final = 2.0
 """Seconds for the look after a cancel: what comes later is told as pending."""
 
@@ -152,9 +153,13 @@ class OkxAccount:
 
 
 def _ack(response: Response) -> tuple[str, private_parse.Ack]:
-    """The code that counts ("General Info": ``sCode`` where there is one), and its row. Raises Unavailable, reason
-    BAD_ANSWER, for what isn't OKX's."""
+    """The code that counts ("General Info": ``sCode`` where there is one), and its row.
+
+    Raises RateLimited where a wall before OKX let nothing through, Unavailable for what else isn't OKX's.
+    """
     said = code_of(response)
+    if said is None and response.status in _TOO_MANY:
+        raise failure(response)
     if said is not None and (response.status != 200 or said.code not in ("0", "1", "2")):
         return said.code, private_parse.Ack(s_code=said.code, s_msg=said.msg)
     found = decode(response, private_parse.ACKS)

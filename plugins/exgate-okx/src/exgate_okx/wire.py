@@ -15,7 +15,7 @@ from exgate_core.fetch import Response, decode, failure
 
 from .codes import judged
 from .hosts import HOSTS
-from .limits import Endpoint, Meter
+from .limits import WINDOW, Endpoint, Meter
 from .settings import OkxSettings
 
 T = TypeVar("T")
@@ -45,7 +45,8 @@ class Wire:
 
     def __init__(self, context: Context) -> None:
         settings = context.settings or OkxSettings()
-        self._http = context.http(HOSTS[settings.host].rest)
+        self._http = context.http(HOSTS[settings.host].rest, spared=_says_it_itself)
+        self._budget = context.budget
         self._headers = DEMO if context.sandbox else {}
         self._meter = Meter(context.clock, context.sleep)
         self._clock = context.clock
@@ -79,8 +80,19 @@ class Wire:
             deadline=until - self._clock.monotonic(),
         )
         if isinstance(error_of(response), RateLimited):
-            self._meter.pause(method, endpoint, instrument)
+            self._pause(method, endpoint, instrument)
         return response
+
+    def _pause(self, method: str, endpoint: Endpoint, instrument: str) -> None:
+        """After OKX's own "too many". What one account orders keeps neither its cancels nor anybody else."""
+        self._meter.pause(method, endpoint, instrument)
+        if self._budget is not None and method == "GET":
+            self._budget.pause(WINDOW)
+
+
+def _says_it_itself(response: Response) -> bool:
+    """Whether a 429 is OKX's own, whose window is known; one of a wall before it closes the budget for longer."""
+    return isinstance(error_of(response), RateLimited)
 
 
 def rows(response: Response, decoder: msgspec.json.Decoder[Envelope[T]]) -> list[T]:
