@@ -78,3 +78,8 @@ def test_zero_in_any_spelling(text: str) -> None:
 def test_an_unknown_step_allows_everything() -> None:
     assert numbers.is_multiple("1.2345", "")
     assert not numbers.is_multiple("1.2345", "0.01")
+
+
+@given(st.lists(st.sampled_from(["0", "1.50", "-1", "1e5", "", "01", "1\n2", "\n", "0.0", ".5", "1."]), max_size=4))
+def test_many_at_once_are_plain_where_each_of_them_is(texts: list[str]) -> None:
+    assert numbers.all_plain(texts) == all(numbers.is_decimal(text) for text in texts)

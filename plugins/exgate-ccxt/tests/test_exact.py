@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 
 import pytest
 from exgate_ccxt.exact import Num, decode, text
+from exgate_ccxt.parse import depth_of
 from exgate_ccxt.safely import READERS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +82,43 @@ def test_anything_that_ccxt_returns_becomes_plain_text(value: object, expected: 
 def test_what_is_no_number_is_an_error(value: object) -> None:
     with pytest.raises(ValueError, match="not a decimal"):
         text(value)
+
+
+VALUES = DECIMALS | st.sampled_from(["1", "1e-7", "", "x", "-0.5", " 1", None, True, 3, 10**17, [1]])
+
+
+@pytest.mark.parametrize("name", ["binance", "kraken", "mexc", "toobit", "upbit"])
+@given(st.lists(st.lists(VALUES, max_size=4) | st.dictionaries(st.sampled_from("pq"), VALUES) | VALUES, max_size=3))
+def test_levels_are_read_at_once_as_ccxt_reads_them_one_by_one(name: str, rows: list[object]) -> None:
+    from exgate_ccxt.factory import exchange_class
+
+    made = exchange_class(name)
+    client, theirs = made(), made.__mro__[1].parse_order_book_bids_asks
+    assert _outcome(client.parse_order_book_bids_asks, rows) == _outcome(theirs, client, rows)
+
+
+def _outcome(read: Callable[..., object], *arguments: object) -> object:
+    try:
+        return repr(read(*arguments))
+    except Exception as error:
+        return type(error)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), max_size=3))
+def test_levels_become_text_whole_or_not_at_all(rows: list[tuple[object, object]]) -> None:
+    def one_by_one() -> list[tuple[str, str]]:
+        found = [(text(price), text(amount)) for price, amount in levels]
+        assert all(map(all, found))
+        return found
+
+    try:
+        levels = [[Num(price), Num(amount)] for price, amount in rows]
+    except (TypeError, ValueError):
+        return
+    try:
+        expected = one_by_one()
+    except (AssertionError, ValueError):
+        with pytest.raises(ValueError):
+            depth_of({"bids": levels, "asks": []})
+    else:
+        assert depth_of({"bids": levels, "asks": []}).bids == expected

@@ -10,6 +10,7 @@ from exgate_core.numbers import plain
 
 __all__ = ["Num", "decode", "text"]
 
+_float = float.__new__
 _DECODER = msgspec.json.Decoder(float_hook=str)
 
 
@@ -20,8 +21,8 @@ class Num(float):
     source: str
 
     def __new__(cls, value: Any) -> Num:
-        self = super().__new__(cls, value)
-        self.source = str(value)
+        self = _float(cls, value)
+        self.source = value if type(value) is str else str(value)
         return self
 
     def __str__(self) -> str:
@@ -59,4 +60,4 @@ def text(value: object) -> str:
         return ""
     if isinstance(value, bool):
         raise ValueError(f"not a decimal number: {value}")
-    return plain(str(value))
+    return plain(value.source if type(value) is Num else str(value))

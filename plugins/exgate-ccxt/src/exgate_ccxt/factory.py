@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ccxt.async_support.base.ws.client import Client
+from ccxt.base.exchange import Exchange
 
 from . import exact
 from .safely import READERS
@@ -53,7 +54,7 @@ def exchange_class(exchange_id: str) -> type[Any]:
         package = next(name for name in ("ccxt.pro", "ccxt.async_support") if find_spec(f"{name}.{exchange_id}"))
         base = getattr(import_module(f"{package}.{exchange_id}"), exchange_id)
         never = {name: _nothing for name in _NEVER if hasattr(base, name)}
-        _made[exchange_id] = type(exchange_id, (base,), {**_OVERRIDES, **never})
+        _made[exchange_id] = type(exchange_id, (base,), {**_OVERRIDES, **_levels_reader(base), **never})
     return _made[exchange_id]
 
 
@@ -89,6 +90,26 @@ async def _nothing(_self: Any, *_arguments: Any, **_named: Any) -> bool:
 
 async def _throttle(self: Any, cost: float | None = None) -> None:
     await self.exgate.take((1.0 if cost is None else float(cost)) * self.rateLimit)
+
+
+def _levels_reader(base: type[Any]) -> dict[str, Any]:
+    """For a class that reads the levels of a book as most do: the same, all at once."""
+    theirs = base.parse_order_book_bids_asks
+    if theirs is not Exchange.parse_order_book_bids_asks:
+        return {}
+    if base.parse_order_book_bid_ask is not Exchange.parse_order_book_bid_ask:
+        return {}
+
+    def parse(self: Any, bidasks: Any, priceKey: Any = 0, amountKey: Any = 1, countOrIdKey: Any = 2) -> Any:
+        # What has another form, or can't be read, goes ccxt's way, level by level.
+        if (priceKey, amountKey) == (0, 1) and type(bidasks) is list and all(type(row) is list for row in bidasks):
+            try:
+                return [[exact.Num(price), exact.Num(amount)] for price, amount in bidasks]
+            except (TypeError, ValueError):
+                pass
+        return theirs(self, bidasks, priceKey, amountKey, countOrIdKey)
+
+    return {"parse_order_book_bids_asks": parse}
 
 
 def _on_json_response(_self: Any, body: str) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from exgate_core.models import Depth, Level, Side, Trade
+from exgate_core.numbers import all_plain
 
 from .exact import text
 
@@ -75,6 +77,12 @@ def _age(trade: Trade) -> tuple[int, int, int, str]:
 
 
 def _levels(side: Sequence[Sequence[Any]]) -> list[Level]:
+    try:
+        sources = [(level[0].source, level[1].source) for level in side]
+    except AttributeError:  # a number that ccxt made without us
+        sources = []
+    if sources and all_plain([*chain.from_iterable(sources)]):
+        return sources
     found = [(text(level[0]), text(level[1])) for level in side]
     if not all(price and amount for price, amount in found):
         raise ValueError("a level without price or amount")

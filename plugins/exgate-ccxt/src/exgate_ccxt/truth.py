@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTE", "Note", "bad_answer", "checked", "noting"]
 
 _SMALL = 4096
+_EMPTY_LIST = re.compile(rb"\[\s*\]")
 
 
 def checked(answer: Response, raw: str, parsed: Any, method: str) -> Any:
@@ -55,9 +57,9 @@ class Note:
     def watch(self, answer: Response, parsed: Any) -> Any:
         """The same answer, watched if it is so small that it may hold nothing."""
         self.url, self.answer = answer.url, parsed
-        if len(answer.body) > _SMALL:
-            return parsed
         self.top = parsed == []
+        if len(answer.body) > _SMALL or _EMPTY_LIST.search(answer.body) is None:
+            return parsed
         return _watched(parsed, self)
 
 
