@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ pytest.importorskip("exgate_testing")
 
 from exgate_kraken import Kraken, KrakenAccount, KrakenSettings
 from exgate_kraken.fake import KrakenFake
-from exgate_testing.fakes import Reply, Request
+from exgate_testing.fakes import Keys, Reply, Request
 from exgate_testing.serving import FakeExchange, running
 
 from exgate_core.budget import Budget
@@ -26,6 +27,7 @@ from exgate_core.settings import Credentials, Secret
 
 BTC, ETH, SC, DOGE = KrakenFake.markets
 KEYS = KrakenFake.credentials
+_NUMBERS = itertools.count()
 
 
 class Public:
@@ -81,19 +83,20 @@ def said(*errors: str, result: str = "") -> Reply:
 
 @asynccontextmanager
 async def stage(
-    *script: tuple[str, Reply], secret: str = KEYS.api_secret, key: str = KEYS.api_key, **settings: Any
+    *script: tuple[str, Reply], secret: str = KEYS.api_secret, key: str = "", **settings: Any
 ) -> AsyncIterator[Stage]:
     clock = Hands()
     further = {"sandbox": settings.pop("sandbox", False), "deadline": settings.pop("deadline", 10.0)}
     runtime = Runtime(clock=clock, random=random.Random(1))
     budget = Budget(Kraken.capabilities.weight_limit, 60, clock, runtime.sleep)
-    fake = type("Script", (Scripted,), {"script": list(script)})
+    own = Keys(f"key{next(_NUMBERS)}", KEYS.api_secret)  # the accounts of one key share their counters
+    fake = type("Script", (Scripted,), {"script": list(script), "credentials": own})
     async with (
         running(fake) as exchange,
         Transport(budget, runtime, upstream_prefix=exchange.prefix, **further) as transport,
     ):
         public = Kraken(transport.context("kraken"))
-        credentials = Credentials(Secret(key), Secret(secret))
+        credentials = Credentials(Secret(key or own.api_key), Secret(secret))
         chosen = KrakenSettings(**({"tier": "negotiated"} | settings))
         context = transport.context("kraken", chosen, credentials=credentials, exchange=Public())
         yield Stage(KrakenAccount(context), public, exchange, budget, clock)

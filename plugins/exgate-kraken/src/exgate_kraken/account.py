@@ -66,7 +66,7 @@ class KrakenAccount:
         fields = orders.fields(order, self._desk.clock.time())
         placed = await self._desk.place(order.market.id, fields)
         txid = placed.txid[0] if placed.txid else ""
-        ages = self._desk.key.ages
+        ages = self._desk.ages
         if not privates.is_txid(txid) or ages.knows(txid):
             raise bad_answer(f"{REST}/0/private/AddOrder", f"it is about order {txid[:40]!r}")
         if not privates.describes(placed, order.side, altname(order.market)):

@@ -20,7 +20,7 @@ from exgate_core.fetch import Response, bad_answer, decode
 
 from . import failures, keys, signing
 from .exchange import REST
-from .limits import CALLS, TRANSACTIONS, Counter, Limit
+from .limits import CALLS, TRANSACTIONS, Ages, Counter, Limit
 from .parse import Answer
 from .privates import CANCELED, PLACED, Canceled, Placed
 from .settings import KrakenSettings
@@ -51,6 +51,8 @@ class Desk:
             raise FailedPrecondition(message, reason="BAD_API_SECRET") from None
         self.key = keys.shared(api_key)
         """What all users of the API key share."""
+        self.ages = Ages()
+        """The orders that were placed here."""
         self.clock = context.clock
         self._api_key, self._unit, self._tier = api_key, settings.nonce, settings.tier
         self._http = context.http(REST)
@@ -88,7 +90,7 @@ class Desk:
     async def cancel(self, order_id: str, fields: Mapping[str, str]) -> Canceled:
         """One cancel, sent once, never held back: Kraken counts it, and so it is counted here. Raises like ``ask``."""
         now = self.clock.monotonic()
-        pair, cost = self.key.ages.cancel(order_id, now)
+        pair, cost = self.ages.cancel(order_id, now)
         self.key.transactions[pair].add(cost, TRANSACTIONS[self._tier], now)
         response = await self._send("CancelOrder", fields, "cancels", now + self._deadline * _SHARE)
         return self._limited(response, self._read(response, CANCELED), pair)

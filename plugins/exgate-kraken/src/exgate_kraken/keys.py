@@ -18,7 +18,7 @@ import anyio
 
 from exgate_core.budget import Lane
 
-from .limits import Ages, Counter
+from .limits import Counter
 from .signing import Nonces
 
 _RANK: Final[dict[Lane, int]] = {"orders": 0, "cancels": 1, "data": 2}
@@ -90,7 +90,6 @@ class Key:
         """Questions."""
         self.transactions: defaultdict[str, Counter] = defaultdict(Counter)
         """Orders and cancels, by pair."""
-        self.ages = Ages()
         self.locked_until = 0.0
         """Until then (seconds since the epoch) each request would make a lockout longer."""
 
