@@ -55,6 +55,8 @@ class Library:
         self._exchanges: dict[str, str] = {}
         self._asked: defaultdict[tuple[str, str, str], list[_Asked]] = defaultdict(list)
         self._given: Counter[tuple[str, str]] = Counter()
+        self.preferred = ""
+        """The id of a session; of equally good answers its own is given, whatever the order."""
         for place, recording in enumerate(recordings):
             self._add(place, recording)
 
@@ -73,8 +75,8 @@ class Library:
         ]
         if not fitting:
             return None
-        best = min(_distance(asked, given) for asked in fitting)
-        equal = [asked for asked in fitting if _distance(asked, given) == best]
+        best = min(self._distance(asked, given) for asked in fitting)
+        equal = [asked for asked in fitting if self._distance(asked, given) == best]
         equal = [asked for asked in equal if asked.session == equal[0].session]
         question = (equal[0].session, f"{method} {path} {sorted(equal[0].required.items())} {best}")
         number = min(self._given[question], len(equal) - 1)
@@ -91,6 +93,12 @@ class Library:
             others = {name: value for name, value in all_of_them.items() if name in IGNORED}
             key = (recording.exchange, record.method, urlsplit(record.url).path.rstrip("/"))
             self._asked[key].append(_Asked(recording.id, record, required, others, place))
+
+    def _distance(self, asked: _Asked, given: Mapping[str, str]) -> tuple[int, ...]:
+        equal = sum(given.get(name) == value for name, value in (asked.required | asked.others).items())
+        unmatched = any(name in given and name not in asked.required for name in _SYMBOLS)
+        place = -1 if asked.session == self.preferred else asked.place
+        return -equal, unmatched, place, _KINDS.get(asked.record.kind, 5)
 
     def _candidates(self, exchange: str, method: str, path: str) -> list[_Asked]:
         exact = self._asked.get((exchange, method, path))
@@ -173,12 +181,6 @@ def _ignored(name: str, value: str) -> bool:
 
 def _same(given: str | None, recorded: str) -> bool:
     return given is not None and given.upper() == recorded.upper()
-
-
-def _distance(asked: _Asked, given: Mapping[str, str]) -> tuple[int, ...]:
-    equal = sum(given.get(name) == value for name, value in (asked.required | asked.others).items())
-    unmatched = any(name in given and name not in asked.required for name in _SYMBOLS)
-    return -equal, unmatched, asked.place, _KINDS.get(asked.record.kind, 5)
 
 
 def _alike(recorded: Sequence[str], path: Sequence[str]) -> bool:
