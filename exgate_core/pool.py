@@ -113,6 +113,7 @@ class Session:
                 headers=_HEADERS,
                 proxy=self._proxy,
                 middlewares=(_never_again,),
+                skip_auto_headers=("Content-Type",),  # nobody said what it is: some exchanges refuse a guess
             )
         return self._client
 
