@@ -255,7 +255,7 @@ async def test_a_filled_order_is_not_cancelled() -> None:
         assert sent(exchange) == ["DELETE /order", "GET /order"] * 2
 
 
-@pytest.mark.parametrize("name", [("77", ""), ("", "nobody"), ("abc", ""), ("0", ""), (str(2**63), ""), ("٣", "")])
+@pytest.mark.parametrize("name", [("77", ""), ("", "nobody"), ("abc", ""), ("0", ""), ("1" + "0" * 19, ""), ("٣", "")])
 async def test_there_is_no_such_order(name: tuple[str, str]) -> None:
     async with stage() as (account, _, exchange, _, _):
         with pytest.raises(NotFound):
@@ -289,6 +289,15 @@ async def test_an_order_that_is_open_and_not_to_be_found_is_no_answer() -> None:
         order_id = await account.place_order(order())
         with pytest.raises(Unavailable):
             await account.cancel_order(BTC, order_id, "")
+
+
+@pytest.mark.parametrize("broken", [Reply(b"<html>", 502), said(-1003, "Too many", 429), Reply(b"{}")])
+async def test_what_goes_wrong_after_a_cancel_has_left_is_not_told_as_never_sent(broken: Reply) -> None:
+    script = [("DELETE /", said(-2011, "Unknown order sent.")), ("GET /api/v3/order?", broken)]
+    async with stage(*script) as (account, _, exchange, _, _):
+        with pytest.raises(NotFound):
+            await account.cancel_order(BTC, "5", "")
+        assert sent(exchange) == ["DELETE /order", "GET /order"]
 
 
 async def test_a_cancel_can_be_refused() -> None:

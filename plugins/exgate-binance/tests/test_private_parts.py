@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from exgate_binance import forms, private
-from exgate_binance.counting import OrderCounts, OrderLimit, RateLimit, order_limits
+from exgate_binance.counting import OrderGate, OrderLimit, RateLimit, order_limits
 from exgate_binance.hosts import HOSTS
 from exgate_binance.options import BINANCE_OPTIONS, BINANCE_US_OPTIONS
 from hypothesis import given
@@ -242,7 +242,16 @@ def test_every_declared_option_is_sent(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "is_id"),
-    [("1", True), (str(2**63 - 1), True), (str(2**63), False), ("0", False), ("", False), ("-1", False), ("٣", False)],
+    [
+        ("1", True),
+        (str(2**63 - 1), True),
+        ("1" + "0" * 19, False),
+        ("01", False),
+        ("0", False),
+        ("", False),
+        ("-1", False),
+        ("٣", False),
+    ],
 )
 def test_what_can_be_an_id(text: str, is_id: bool) -> None:
     assert forms.is_id(text) is is_id
@@ -262,65 +271,49 @@ TEN = OrderLimit(10, 3, "X-MBX-ORDER-COUNT-10S")
 MINUTE = OrderLimit(60, 4, "X-MBX-ORDER-COUNT-1M")
 
 
-def test_the_limits_that_are_held_to() -> None:
+def test_the_limits_that_are_waited_for() -> None:
     stated = [
         RateLimit("REQUEST_WEIGHT", "MINUTE", 1, 6000),
         RateLimit("ORDERS", "SECOND", 10, 3),
         RateLimit("ORDERS", "MINUTE", 1, 4),
         RateLimit("ORDERS", "DAY", 1, 200_000),
-        RateLimit("ORDERS", "MINUTE", 2, 4),
         RateLimit("ORDERS", "FORTNIGHT", 1, 4),
     ]
     assert order_limits(stated) == [TEN, MINUTE]
+    assert order_limits([RateLimit("ORDERS", "SECOND", 1, 10)])[0].seconds == 1
 
 
-def test_windows_are_those_of_the_exchanges_clock() -> None:
-    counts = OrderCounts()
-    for now in (10_000, 15_000, 19_999):
-        counts.take([TEN, MINUTE], now)
-    with pytest.raises(RateLimited) as caught:
-        counts.take([TEN, MINUTE], 19_999)
-    assert caught.value.retry_after == 0.001
-    counts.take([TEN, MINUTE], 20_000)
-    with pytest.raises(RateLimited) as caught:
-        counts.take([TEN, MINUTE], 20_000)
-    assert caught.value.retry_after == 40.0
-
-
-def test_the_exchanges_count_stands_above_ours() -> None:
-    counts = OrderCounts()
-    for _ in range(3):
-        counts.take([TEN], 10_000)
-    counts.note({"X-MBX-ORDER-COUNT-10S": "1"}, 19_000)  # two were filled
-    counts.take([TEN], 19_000)
-    counts.note({"X-MBX-ORDER-COUNT-10S": "3"}, 19_500)
-    with pytest.raises(RateLimited):
-        counts.take([TEN], 19_600)
-    counts.take([TEN], 20_000)
-    counts.note({"X-MBX-ORDER-COUNT-10S": "3"}, 30_000)  # of a window that is over
-    counts.note({"X-MBX-ORDER-COUNT-10S": "many"}, 20_000)
-    counts.note({}, 20_000)
-    counts.take([TEN], 20_000)
-    counts.take([TEN], 20_000)
-    with pytest.raises(RateLimited):
-        counts.take([TEN], 20_000)
-
-
-def test_an_order_that_may_not_leave_counts_nowhere() -> None:
-    counts = OrderCounts()
-    for _ in range(3):
-        counts.take([TEN, MINUTE], 0)
-    for _ in range(5):
+@pytest.mark.parametrize(
+    ("headers", "now", "wait"),
+    [
+        ({}, 25.0, 0.0),
+        ({"X-MBX-ORDER-COUNT-10S": "2"}, 25.0, 0.0),
+        ({"X-MBX-ORDER-COUNT-10S": "3"}, 25.0, 5.0),
+        ({"X-MBX-ORDER-COUNT-10S": "40"}, 21.5, 8.5),
+        ({"X-MBX-ORDER-COUNT-10S": "many"}, 25.0, 0.0),
+        ({"X-MBX-ORDER-COUNT-1M": "4"}, 70.0, 50.0),
+        ({"X-MBX-ORDER-COUNT-1M": "4", "X-MBX-ORDER-COUNT-10S": "3"}, 70.0, 50.0),
+        ({"X-MBX-ORDER-COUNT-1D": "9999999"}, 70.0, 0.0),
+    ],
+)
+def test_orders_wait_for_the_end_of_the_exchanges_window(headers: dict[str, str], now: float, wait: float) -> None:
+    gate = OrderGate()
+    gate.check(now)
+    gate.note(headers, [TEN, MINUTE], now)
+    if wait:
+        with pytest.raises(RateLimited) as caught:
+            gate.check(now)
+        assert caught.value.retry_after == wait
         with pytest.raises(RateLimited):
-            counts.take([TEN, MINUTE], 0)
-    counts.take([TEN, MINUTE], 10_000)
+            gate.check(now + wait - 0.001)
+    gate.check(now + wait)
 
 
-def test_after_a_refusal_no_order_leaves() -> None:
-    counts = OrderCounts()
-    counts.close(5, 1_000)
-    counts.close(2, 1_000)
+def test_of_two_waits_the_longer_one_stays() -> None:
+    gate = OrderGate()
+    gate.close(5, 1.0)
+    gate.close(2, 1.0)
     with pytest.raises(RateLimited) as caught:
-        counts.take([], 2_000)
+        gate.check(2.0)
     assert caught.value.retry_after == 4.0
-    counts.take([], 6_000)
+    gate.check(6.0)

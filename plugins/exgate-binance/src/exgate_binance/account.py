@@ -12,7 +12,7 @@ from exgate_core.hookspecs import hookimpl
 from exgate_core.models import Balance, CancelResult, Market, Order, OrderRequest
 
 from . import failures, forms, private
-from .counting import OrderCounts, OrderLimit
+from .counting import OrderGate, OrderLimit
 from .desk import Desk
 from .exchange import Binance
 from .finding import Finder
@@ -25,7 +25,7 @@ class BinanceAccount:
         self._desk = Desk(context)
         self._find = Finder(self._desk)
         self._public, self._log = context.exchange, context.log
-        self._counts = OrderCounts()
+        self._gate = OrderGate()
 
     async def __aenter__(self) -> BinanceAccount:
         """Compare clocks, so that the first order doesn't wait for that."""
@@ -50,9 +50,9 @@ class BinanceAccount:
     async def place_order(self, order: OrderRequest) -> str:
         """One ``POST /api/v3/order``. An answer that isn't about this order is none: then the outcome is unknown."""
         form = forms.placing(order)
-        self._counts.take(self._limits(), await self._desk.time.now())
+        self._gate.check(await self._desk.time.now())
         response = await self._desk.change("POST", form, "orders")
-        await self._note(response)
+        self._note(response)
         if response.status != 200:
             raise failures.of_order(response)
         placed = decode(response, private.PLACED)
@@ -69,7 +69,7 @@ class BinanceAccount:
         form = {"symbol": market.id, **forms.naming(order_id, client_order_id)}
         response = await self._desk.change("DELETE", form, "cancels")
         if response.status != 200:
-            await self._note(response)
+            self._note(response)
             error = failures.of_cancel(response)
             return await self._after(market, order_id, client_order_id, error)
         canceled = decode(response, private.CANCELED)
@@ -99,20 +99,23 @@ class BinanceAccount:
     def _limits(self) -> list[OrderLimit]:
         return [limit for side in self._public.adapters if isinstance(side, Binance) for limit in side.order_limits]
 
-    async def _note(self, response: Response) -> None:
+    def _note(self, response: Response) -> None:
         """What an answer says beside its body: counts of orders, or that the clocks differ."""
         if failures.is_clock(response):
             self._desk.time.forget()
-            return
-        now = await self._desk.time.now()
-        self._counts.note(response.headers, now)
+        now = self._desk.time.reckoned
+        self._gate.note(response.headers, self._limits(), now)
         if failures.is_account_limit(response):
-            self._counts.close(response.retry_after or failures.NO_RETRY_AFTER, now)
+            self._gate.close(response.retry_after or failures.NO_RETRY_AFTER, now)
 
     async def _after(self, market: Market, order_id: str, client_order_id: str, error: ExGateError) -> CancelResult:
+        """What to say after a cancel was refused. Whatever goes wrong here, the cancel itself had left."""
         if not isinstance(error, NotFound):
             raise error
-        row = await self._find.one(market, order_id, client_order_id)
+        try:
+            row = await self._find.one(market, order_id, client_order_id)
+        except ExGateError:
+            raise error from None
         if row is None:
             raise error
         status = private.ended(private.order(row, market.symbol))

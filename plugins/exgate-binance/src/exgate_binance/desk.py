@@ -75,7 +75,7 @@ class Desk:
             await self._budget.take(weight, lane, deadline if lane == "data" else _PATIENCE)
         query = urlencode(form, quote_via=quote)
         joint = "&" if query else ""
-        query = f"{query}{joint}recvWindow={self._window}&timestamp={await self.time.now()}"
+        query = f"{query}{joint}recvWindow={self._window}&timestamp={await self.time.now() * 1000:.0f}"
         query = f"{query}&signature={self._sign(query)}"
         return await self._http.request(
             method, path, params=query, headers=self._headers, weight=0, lane=lane, deadline=deadline

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from exgate_core.errors import Refused
 from exgate_core.models import OrderRequest
 
 from .options import TRIGGER
 
+_ID = re.compile(r"[1-9][0-9]{0,18}")
 _TIMED = ("LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT")
 
 
@@ -53,8 +56,8 @@ def naming(order_id: str, client_order_id: str) -> dict[str, str]:
 
 
 def is_id(order_id: str) -> bool:
-    """Whether this can be an id of an order here: the exchange's LONG, above zero."""
-    return order_id.isascii() and order_id.isdecimal() and 0 < int(order_id) < 2**63
+    """Whether this can be an id of an order here: a LONG above zero, of which the exchange reads at most 19 digits."""
+    return _ID.fullmatch(order_id) is not None
 
 
 def _impossible(why: str) -> Refused:

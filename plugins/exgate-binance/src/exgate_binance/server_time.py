@@ -26,12 +26,12 @@ class ServerTime:
     def __init__(self, ask: Callable[[], Awaitable[int]], clock: Clock, log: logging.Logger) -> None:
         self._ask, self._clock, self._log = ask, clock, log
         self._known = False
-        self._ahead_ms = 0.0  # of the monotonic clock
+        self._ahead = 0.0  # of the monotonic clock
         self._renew_at = 0.0
         self._lock = anyio.Lock()
 
-    async def now(self) -> int:
-        """The exchange's time in ms.
+    async def now(self) -> float:
+        """The exchange's time in seconds since the epoch.
 
         Raises NotSent or RateLimited if it was never asked for and can't be: then nothing can be signed.
         """
@@ -39,7 +39,12 @@ class ServerTime:
             async with self._lock:
                 if self._is_old():
                     await self._measure()
-        return int(self._clock.monotonic() * 1000 + self._ahead_ms)
+        return self.reckoned
+
+    @property
+    def reckoned(self) -> float:
+        """The same, by what is known already: for what comes after a send, where nothing may fail any more."""
+        return self._clock.monotonic() + self._ahead
 
     def forget(self) -> None:
         """The exchange refused a timestamp: ask for the time before the next one."""
@@ -58,7 +63,7 @@ class ServerTime:
             self._renew_at = self._clock.monotonic() + _NEXT_TRY
             return
         at = self._clock.monotonic()
-        self._known, self._ahead_ms, self._renew_at = True, server_ms - at * 1000, at + MEASURED_EVERY
+        self._known, self._ahead, self._renew_at = True, server_ms / 1000 - at, at + MEASURED_EVERY
 
 
 def _unsigned(error: ExGateError) -> ExGateError:

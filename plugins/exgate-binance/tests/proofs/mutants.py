@@ -1,0 +1,217 @@
+"""Break exgate-binance in random places, and see whether the kit alone notices.
+
+    python plugins/exgate-binance/tests/proofs/mutants.py [--short] [--count N] [--seed N] [--only MODULE]
+
+cosmic-ray changes one operator, number or condition of a copy of the package at a time; every such mutant is judged by
+the conformance cases of exgate-testing, and by nothing else. At least 85 of 100 must be noticed. Where a change can't
+change anything, none is made. cosmic-ray is put into .dev/mutation by pip; where that can't be had, this says so and
+ends well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import asyncio
+import json
+import logging
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve()
+ROOT = HERE.parents[4]
+PACKAGE = "exgate_binance"
+SOURCE = HERE.parents[2] / "src" / PACKAGE
+TOOL = ROOT / ".dev" / "mutation"
+GOAL, GOAL_SHORT = 0.85, 0.7
+SIDE_BY_SIDE = 6
+LIMIT = 90.0
+
+CONFIG = """[cosmic-ray]
+module-path = "{package}"
+timeout = {limit}
+excluded-modules = ["{package}/fake.py", "{package}/fake_rules.py"]
+test-command = "{python} {script} --judge"
+
+[cosmic-ray.distributor]
+name = "local"
+"""
+INVENTORY = """
+import json, sys
+from cosmic_ray.work_db import use_db
+with use_db(sys.argv[1]) as db:
+    rows = []
+    for item in db.work_items:
+        for one in item.mutations:
+            row = [item.job_id, str(one.module_path), one.operator_name, one.occurrence, *one.start_pos, *one.end_pos]
+            rows.append([*row, one.definition_name])
+print(json.dumps(rows))
+"""
+KEEP = """
+import json, sys
+from cosmic_ray.work_db import use_db
+from cosmic_ray.work_item import WorkerOutcome, WorkResult
+kept = set(json.load(sys.stdin))
+with use_db(sys.argv[1]) as db:
+    for item in list(db.work_items):
+        if item.job_id not in kept:
+            db.set_result(item.job_id, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
+"""
+RESULTS = """
+import json, sys
+from cosmic_ray.work_db import use_db
+with use_db(sys.argv[1]) as db:
+    print(json.dumps([
+        [job, str(found.test_outcome and found.test_outcome.value), found.diff, found.output]
+        for job, found in db.results if found.worker_outcome.value != "skipped"
+    ]))
+"""
+
+
+# -- the judge: this file, started once per mutant with the mutated package first on the path
+
+
+async def judge() -> str:
+    """The first case that fails, or an empty text."""
+    from exgate_binance.fake import BinanceFake
+    from exgate_testing.judging import chosen
+    from exgate_testing.judging import judge as judge_one
+    from exgate_testing.subjects import subject
+
+    trial = subject("binance", plugin="exgate-binance", fake=BinanceFake)
+    pairs = list(chosen())
+    random.Random(1).shuffle(pairs)  # neighbours fail together: the first ones should be of every kind
+    beside = iter([pair for pair in pairs if not pair[0].alone])
+    failed: list[str] = []
+
+    async def work() -> None:
+        for case, variant in beside:
+            if failed:
+                return
+            verdict = await judge_one(trial, case, variant, {})
+            if verdict.result == "failed":
+                failed.append(f"{verdict.label} {verdict.why[:120]}")
+
+    await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE)))
+    for case, variant in pairs:
+        if case.alone and not failed:
+            verdict = await judge_one(trial, case, variant, {})
+            failed += [f"{verdict.label} {verdict.why[:120]}"] if verdict.result == "failed" else []
+    return failed[0] if failed else ""
+
+
+def judged() -> int:
+    """1 if the kit notices anything."""
+    logging.disable(logging.CRITICAL)
+    found = asyncio.run(judge())
+    print(f"KILLED BY {found}" if found else "SURVIVED")
+    sys.stdout.flush()
+    os._exit(1 if found else 0)  # whatever a mutant left running
+
+
+# -- the mutants
+
+
+def tool() -> bool:
+    """Whether cosmic-ray is there, or could be installed."""
+    if not (TOOL / "bin" / "cosmic-ray").exists():
+        made = subprocess.run([sys.executable, "-m", "venv", str(TOOL)], check=False)
+        pip = [str(TOOL / "bin" / "pip"), "install", "--quiet", "cosmic-ray"]
+        if made.returncode or subprocess.run(pip, check=False).returncode:
+            return False
+    return (TOOL / "bin" / "cosmic-ray").exists()
+
+
+def run(folder: Path, *arguments: str, **more: Any) -> str:
+    """The output of a program of the tool's environment."""
+    program = str(TOOL / "bin" / arguments[0])
+    done = subprocess.run([program, *arguments[1:]], cwd=folder, capture_output=True, text=True, check=False, **more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def unchanging(source: str) -> list[tuple[int, int, int, int]]:
+    """Where a change changes nothing that a program does: annotations of functions and of what is in them, which are
+    never evaluated here, and the options of classes (frozen, gc). (line, column, last line, column)."""
+    tree = ast.parse(source)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inner = [one for function in functions for one in ast.walk(function) if isinstance(one, ast.arg | ast.AnnAssign)]
+    options = [word.value for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for word in node.keywords]
+    found = [*(function.returns for function in functions), *(one.annotation for one in inner), *options]
+    return [(one.lineno, one.col_offset, one.end_lineno or 0, one.end_col_offset or 0) for one in found if one]
+
+
+def alive(rows: list[list[Any]], folder: Path, only: str) -> Iterator[list[Any]]:
+    """The mutants that change something."""
+    spans = {path.name: unchanging(path.read_text()) for path in (folder / PACKAGE).glob("*.py")}
+    for row in rows:
+        name, (line, column) = Path(row[1]).name, row[4:6]
+        inside = any((a, b) <= (line, column) < (c, d) for a, b, c, d in spans[name])
+        if not inside and only in name:
+            yield row
+
+
+def sample(folder: Path, count: int, seed: int, only: str) -> dict[str, list[Any]]:
+    """Mark all but the chosen mutants as skipped; the chosen ones by their job."""
+    database = str(folder / "session.sqlite")
+    config = CONFIG.format(package=PACKAGE, limit=LIMIT, python=sys.executable, script=HERE)
+    (folder / "config.toml").write_text(config)
+    run(folder, "cosmic-ray", "init", "config.toml", database)
+    rows = json.loads(run(folder, "python", "-c", INVENTORY, database))
+    candidates = sorted(alive(rows, folder, only), key=lambda row: [str(part) for part in row[1:]])
+    chosen = random.Random(seed).sample(candidates, min(count, len(candidates)))
+    print(f"{len(rows)} mutants, {len(candidates)} of them change something, {len(chosen)} chosen with seed {seed}")
+    run(folder, "python", "-c", KEEP, database, input=json.dumps([row[0] for row in chosen]))
+    return {row[0]: row for row in chosen}
+
+
+def mutate(count: int, seed: int, only: str) -> tuple[int, int]:
+    """(noticed, tried), with every survivor printed."""
+    with tempfile.TemporaryDirectory(prefix="mutants-") as place:
+        folder = Path(place)
+        shutil.copytree(SOURCE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        chosen = sample(folder, count, seed, only)
+        environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        sound = subprocess.run([sys.executable, str(HERE), "--judge"], env=environment, check=False)
+        assert sound.returncode == 0, "the kit finds fault with the package as it is"
+        run(folder, "cosmic-ray", "exec", "config.toml", str(folder / "session.sqlite"), env=environment)
+        results = json.loads(run(folder, "python", "-c", RESULTS, str(folder / "session.sqlite")))
+    survivors = [(chosen[job], diff) for job, outcome, diff, _ in results if outcome == "survived"]
+    for row, diff in survivors:
+        changed = [line for line in (diff or "").splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+        print(f"SURVIVED {Path(row[1]).name}:{row[4]} {row[2].removeprefix('core/')}", *changed, sep="\n    ")
+    return len(results) - len(survivors), len(results)
+
+
+def main() -> int:
+    """0 if the kit noticed enough of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="a dozen of them, the same ones each time")
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--only", default="", help="mutate only modules whose name holds this")
+    parser.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.judge:
+        return judged()
+    if not tool():
+        print("skipped: cosmic-ray can't be installed here")
+        return 0
+    start = time.monotonic()
+    count, seed = (12, 1) if arguments.short else (arguments.count, arguments.seed)
+    killed, total = mutate(count, seed, arguments.only)
+    goal = GOAL_SHORT if arguments.short else GOAL
+    print(f"killed {killed} of {total} ({killed / total:.0%}; goal {goal:.0%}) in {time.monotonic() - start:.0f} s")
+    return 0 if killed >= goal * total else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
