@@ -344,6 +344,20 @@ async def test_a_limit_that_kraken_reports_is_waited_for() -> None:
         assert sent(here.exchange) == ["BalanceEx"]
 
 
+@pytest.mark.parametrize("error", ["EGeneral:Too many requests", "EService:Throttled"])
+async def test_a_limit_of_the_address_holds_for_public_data_too(error: str) -> None:
+    async with stage(("BalanceEx", said(error)), deadline=1.0) as here:
+        with pytest.raises(RateLimited):
+            await here.account.balances()
+        with pytest.raises(RateLimited, match="asked for a pause"):
+            await here.public.depth(BTC, 5)
+        with pytest.raises(RateLimited, match="asked for a pause"):
+            await here.account.place_order(order())
+        assert sent(here.exchange) == ["BalanceEx"]
+        here.clock.mono += 5.0
+        await here.account.place_order(order())
+
+
 async def test_orders_keep_within_the_transaction_counter_of_their_pair() -> None:
     async with stage(tier="starter", deadline=0.5) as here:
         counter = here.account._desk.key.transactions["XBTUSDT"]

@@ -177,7 +177,7 @@ LIMITED = [
     ("EAPI:Rate limit exceeded", 5.0),
     ("EOrder:Rate limit exceeded", 5.0),
     ("EOrder:Domain rate limit exceeded", 5.0),
-    ("EGeneral:Too many requests", 10.0),
+    ("EGeneral:Too many requests", 5.0),
     ("EGeneral:Temporary lockout", 900.0),
     ("EAuth:Too many requests", 60.0),
     ("EAuth:Rate limit exceeded", 60.0),
@@ -340,7 +340,7 @@ def row(**changes: Any) -> privates.OrderRow:
         "cl_ord_id": "mine",
     }
     described = changes.pop("descr", {})
-    merged = plain | changes | {"descr": plain["descr"] | described}  # type: ignore[operator]
+    merged = plain | changes | {"descr": plain["descr"] | described}
     return msgspec.json.decode(json.dumps(merged), type=privates.OrderRow)
 
 
@@ -398,7 +398,13 @@ def test_balances_with_credit() -> None:
 
 
 def pair(**changes: Any) -> parse.Pair:
-    plain = {"base": "XXBT", "quote": "ZUSD", "altname": "XBTUSD", "pair_decimals": 1, "lot_decimals": 8}
+    plain: dict[str, Any] = {
+        "base": "XXBT",
+        "quote": "ZUSD",
+        "altname": "XBTUSD",
+        "pair_decimals": 1,
+        "lot_decimals": 8,
+    }
     return parse.Pair(**(plain | changes))
 
 

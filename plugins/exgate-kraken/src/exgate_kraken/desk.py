@@ -49,7 +49,7 @@ class Desk:
         except ValueError:
             message = "api_secret isn't base64: copy Kraken's private key whole"
             raise FailedPrecondition(message, reason="BAD_API_SECRET") from None
-        self.key = keys.shared(api_key)
+        self.key = keys.shared(api_key, context.last_hop(REST))
         """What all users of the API key share."""
         self.ages = Ages()
         """The orders that were placed here."""
@@ -165,6 +165,8 @@ class Desk:
         if any(text.startswith(failures.LOCKOUT) for text in texts):
             error = failures.proven(texts, self.clock.time())
             self.key.locked_until = self.clock.time() + ((error.retry_after if error else None) or 0.0)
+        if self._budget is not None:
+            self._budget.pause(failures.pause_of(texts, self.clock.time()))
         if any(text.startswith("EAPI:Rate limit") for text in texts):
             self.key.calls.fill(CALLS[self._tier], self.clock.monotonic())
         return answer

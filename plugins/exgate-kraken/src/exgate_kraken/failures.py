@@ -28,13 +28,15 @@ _WAITS: Final[Mapping[str, float]] = {
     "EAPI:Rate limit exceeded": 5.0,
     "EOrder:Rate limit exceeded": 5.0,
     "EOrder:Domain rate limit exceeded": 5.0,
-    "EGeneral:Too many requests": 10.0,
+    "EGeneral:Too many requests": 5.0,
     "EGeneral:Temporary lockout": 900.0,
     "EAuth:Rate limit exceeded": 60.0,
     "EAuth:Too many requests": 60.0,
     "EService:Throttled": 5.0,
 }
 """Errors by which a request was turned away unprocessed, and seconds after which another may try."""
+_OF_ADDRESS: Final = ("EGeneral:Too many requests", "EService:Throttled")
+"""Limits that hold for everything from one address; the others are the API key's, or a pair's."""
 LOCKOUT: Final = "EGeneral:Temporary lockout"
 """Each further try makes it longer."""
 _THROTTLED: Final = re.compile(r"EService:Throttled:([0-9]{9,11})\b")
@@ -92,6 +94,11 @@ def proven(errors: Sequence[str], now: float) -> ExGateError | None:
     if any(text.startswith("EOrder:Unknown order") for text in texts):
         return NotFound(f"Kraken has no such open order: {said}")
     return Refused(said, reason=_reason(texts))
+
+
+def pause_of(texts: Sequence[str], now: float) -> float:
+    """Seconds for which nothing may leave from this address; 0 if the errors don't ask for that."""
+    return max((_wait(text, now) or 0.0 for text in texts if text.startswith(_OF_ADDRESS)), default=0.0)
 
 
 def _wait(text: str, now: float) -> float | None:

@@ -92,8 +92,8 @@ class KrakenFake:
         }.get(name, "")
 
     def too_many(self) -> Reply:
-        """An error like any other, in a 200."""
-        return _error("EAPI:Rate limit exceeded")
+        """An error like any other, in a 200; this one holds for everything from an address."""
+        return _error("EGeneral:Too many requests")
 
     def answer(self, request: Request) -> Reply:
         """Checks in Kraken's order: path, key, signature, nonce, arguments, then what is asked for."""

@@ -97,9 +97,9 @@ class Key:
 _KEYS: WeakValueDictionary[str, Key] = WeakValueDictionary()
 
 
-def shared(api_key: str) -> Key:
-    """The one object of this API key in this process."""
-    name = hashlib.sha256(api_key.encode()).hexdigest()
+def shared(api_key: str, address: str) -> Key:
+    """The one object of this API key in this process, at the address where its requests go (a replay is no Kraken)."""
+    name = hashlib.sha256(f"{address}\0{api_key}".encode()).hexdigest()
     key = _KEYS.get(name)
     if key is None:
         key = _KEYS[name] = Key()
