@@ -23,8 +23,7 @@ MAX_FRAME = 8 * 1024 * 1024
 """Bytes of one message, unpacked; a longer one ends the connection."""
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
-_MOST_PARTS = 10_000
-_MOST_UNSENT = 1024 * 1024  # bytes: who pings without reading our pongs is cut
+_MOST_PARTS, _MOST_UNSENT = 10_000, 1024 * 1024  # bytes: who pings without reading our pongs is cut
 
 
 class Party(Protocol):
