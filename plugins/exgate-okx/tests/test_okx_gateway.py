@@ -133,7 +133,7 @@ async def test_an_order_and_its_cancel(client: Any, venue: Any, shared: Path) ->
         identity = answer.headers["ExGate-Client-Order-Id"]
         assert answer.headers["ExGate-Outcome"] == "placed"
     assert placed["order_id"] == "312269865356374016"
-    (sent,) = requests(venue, "trade/order")
+    (sent,) = (entry for entry in requests(venue, "trade/order") if entry["method"] == "POST")
     body = json.loads(sent["body"])
     assert body == {
         "instId": "BTC-USDT",

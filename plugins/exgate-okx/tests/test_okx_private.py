@@ -484,3 +484,35 @@ async def test_what_an_account_orders_too_fast_keeps_nothing_else(venue: Any) ->
                 await desk.place_order(limit_order())
             assert way.budget.paused_for == 0
             assert await desk.balances()
+
+
+# -- post-only orders
+
+
+@pytest.mark.parametrize(
+    ("look", "settings", "refused"),
+    [
+        (rows({**FOUND, "state": "canceled", "cancelSource": "31"}), {}, True),
+        (rows({**FOUND, "state": "canceled", "cancelSource": "31"}), {"post_only_check": False}, False),
+        (rows({**FOUND, "state": "canceled", "cancelSource": "1"}), {}, False),
+        (rows({**FOUND, "state": "live"}), {}, False),
+        (rows({**FOUND, "ordId": "1", "state": "canceled", "cancelSource": "31"}), {}, False),
+        (MISSING, {}, False),
+        ("<html>", {}, False),
+    ],
+)
+async def test_a_post_only_order_that_okx_cancels_at_once_is_refused(
+    venue: Any, look: str, settings: dict[str, Any], refused: bool
+) -> None:
+    async with account(venue, **settings) as desk:
+        venue.state.faults = [answer("POST .*trade/order", ack()), answer("GET .*trade/order", look)]
+        if refused:
+            with pytest.raises(Refused, match="would have traded") as error:
+                await desk.place_order(limit_order(post_only=True))
+            assert (error.value.reason, error.value.metadata) == ("WOULD_TAKE", {"order_id": ORDER_ID})
+        else:
+            assert await desk.place_order(limit_order(post_only=True)) == ORDER_ID
+        asked = [entry["method"] for entry in requests(venue, "trade/order")]
+        assert asked == (["POST"] if settings else ["POST", "GET"])
+        assert await desk.place_order(limit_order()) == ORDER_ID
+        assert len(requests(venue, "trade/order")) == len(asked) + 1

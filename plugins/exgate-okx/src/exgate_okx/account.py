@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Final
 
 from exgate_core.client import Context
-from exgate_core.errors import ExGateError, InvalidArgument, NotFound, Unavailable
+from exgate_core.errors import ExGateError, InvalidArgument, NotFound, Refused, Unavailable
 from exgate_core.fetch import Response, decode, failure
 from exgate_core.hookspecs import hookimpl
 from exgate_core.models import (
@@ -68,8 +68,10 @@ CAPABILITIES = AccountCapabilities(
 _KINDS: Final = {"cash": ("SPOT",), "cross": ("SPOT", "MARGIN")}
 _ENDED: Final[Mapping[str, CancelStatus]] = {"canceled": "canceled", "mmp_canceled": "canceled", "filled": "filled"}
 _TOO_MANY: Final = (418, 429)
+_WOULD_TAKE: Final = "31"
+"""``cancelSource`` of a post-only order that would have traded ("WS / Order channel")."""
 _LOOK: Final = 2.0
-"""Seconds for the look after a cancel: what comes later is told as pending."""
+"""Seconds for a look after an order or a cancel that OKX has taken in."""
 
 
 class OkxAccount:
@@ -99,13 +101,17 @@ class OkxAccount:
 
     @hookimpl
     async def place_order(self, order: OrderRequest) -> str:
-        """Send one order, once."""
+        """Send one order, once. A post-only order that OKX cancels at once is refused, unless the settings say not to
+        look."""
         body = private_parse.order_body(order, self._settings.trade_mode)
         response = await self._desk.post(limits.PLACE, body, "orders", expiry=self._settings.order_expiry)
         code, ack = _ack(response)
         if code == "0" and ack.ord_id:
             if ack.cl_ord_id not in ("", order.client_order_id):
                 raise _unproven("the order", "an answer about another order came:", ack.cl_ord_id)
+            if order.post_only and await self._repelled(order.market.id, ack.ord_id):
+                text = f"OKX cancelled post-only order {ack.ord_id} at once: it would have traded"
+                raise Refused(text, reason="WOULD_TAKE", metadata={"order_id": ack.ord_id})
             return ack.ord_id
         raise judged(response.status, code, ack.s_msg) or _unproven("the order", code, ack.s_msg)
 
@@ -138,12 +144,22 @@ class OkxAccount:
             raise NotFound(f"OKX has no order {order_id or client_order_id}", reason="NO_SUCH_ORDER")
         return found[0].native_symbol
 
+    async def _repelled(self, instrument: str, order_id: str) -> bool:
+        """OKX takes a post-only order in and cancels it a moment later where it would trade."""
+        if not self._settings.post_only_check:
+            return False
+        try:
+            row = await self._finder.look(instrument, order_id, "", _LOOK)
+        except ExGateError:
+            return False  # it was taken in: what became of it can be asked for
+        return row is not None and (row.state, row.cancel_source) == ("canceled", _WOULD_TAKE)
+
     async def _ended(self, instrument: str, order_id: str, client_order_id: str) -> CancelStatus:
         try:
-            state = await self._finder.state(instrument, order_id, client_order_id, _LOOK)
+            row = await self._finder.look(instrument, order_id, client_order_id, _LOOK)
         except ExGateError:
             return "pending"
-        return _ENDED.get(state, "pending")
+        return _ENDED.get(row.state, "pending") if row is not None else "pending"
 
     def _symbol(self, instrument: str) -> str:
         try:

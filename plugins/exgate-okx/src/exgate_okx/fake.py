@@ -215,6 +215,7 @@ class OkxFake:
             "cTime": str(order.time),
             "uTime": str(order.time),
             "tdMode": "cash",
+            "cancelSource": "31" if order in self._repelled else "",
         }
 
     def _fill(self, own: OwnTrade) -> dict[str, str]:
@@ -277,7 +278,7 @@ class OkxFake:
 
     def _stream_book(self, session: Session, market: Market, argument: dict[str, str]) -> Callable[[], None]:
         state = [self._simulation.depth(market.symbol, _DEPTH)]
-        send = partial(self._send_book, session, argument, f"books:{market.id}")
+        send = partial(self._send_book, session, argument)
         send("snapshot", state[0], -1)
 
         def tell(delta: DepthDelta) -> None:
@@ -288,12 +289,13 @@ class OkxFake:
 
         return self._simulation.on_delta(market.symbol, tell)
 
-    def _send_book(
-        self, session: Session, argument: dict[str, str], topic: str, action: str, depth: Depth, previous: int
-    ) -> None:
+    def _send_book(self, session: Session, argument: dict[str, str], action: str, depth: Depth, previous: int) -> None:
         row = {"asks": _rows(depth.asks), "bids": _rows(depth.bids), "ts": str(self._simulation.now_ms())}
+        # Since 2026-06-23 a checksum of 0 is all that comes.
         numbers = {"checksum": 0, "prevSeqId": previous, "seqId": depth.last_update_id}
-        session.send(_text({"arg": argument, "action": action, "data": [{**row, **numbers}]}), topic)
+        session.send(
+            _text({"arg": argument, "action": action, "data": [{**row, **numbers}]}), f"books:{argument['instId']}"
+        )
 
 
 def _route(request: Request) -> str:

@@ -48,11 +48,11 @@ class Finder:
         found = [row for kind in self._kinds for row in await self._pages({"instType": kind, **instrument})]
         return [private_parse.order(row, self._symbol_of) for row in found]
 
-    async def state(self, instrument: str, order_id: str, client_order_id: str, deadline: float) -> str:
-        """OKX's state of an order. Raises what the question does."""
+    async def look(self, instrument: str, order_id: str, client_order_id: str, deadline: float) -> OrderRow | None:
+        """One look at an order whose market is known; None if OKX shows another. Raises what the question does."""
         params = {"instId": instrument, **_named(order_id, client_order_id)}
         found = await self._desk.get(limits.DETAILS, params, private_parse.ORDERS, lane="cancels", deadline=deadline)
-        return next((row.state for row in found if _is(row, order_id, client_order_id)), "")
+        return next((row for row in found if _is(row, order_id, client_order_id)), None)
 
     async def _details(self, market: Market | None, order_id: str, client_order_id: str) -> list[OrderRow]:
         if market is None:

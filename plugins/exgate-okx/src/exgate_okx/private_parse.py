@@ -57,6 +57,7 @@ class OrderRow(Struct, frozen=True, rename="camel"):
     cl_ord_id: str = ""
     acc_fill_sz: str = ""
     tgt_ccy: str = ""
+    cancel_source: str = ""
 
 
 class Fill(Struct, frozen=True, rename="camel"):

@@ -22,3 +22,6 @@ class OkxSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """``tdMode`` of spot orders: cash in Spot and Futures mode, cross in Multi-currency and Portfolio margin mode."""
     order_expiry: Annotated[float, Meta(ge=0, le=60)] = 5.0
     """Seconds after which OKX drops an order that it hasn't processed yet (``expTime``); 0 = it is never dropped."""
+    post_only_check: bool = True
+    """Look at each post-only order once it is taken in: OKX cancels one that would trade, and doesn't say so. Such an
+    order is told as refused then. Costs one request more."""
