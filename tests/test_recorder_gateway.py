@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -114,3 +115,43 @@ async def test_what_was_recorded_is_replayed_exactly(venue: Any, tmp_path: Path)
             async with gateway(tmp_path / "two", prefix, "binance") as running:
                 assert await everything(client, running.url) == first
         assert again.missed == []
+
+
+def secrets_of(wire: Any) -> set[str]:
+    """What must not be written of what a fake exchange was sent: keys, and what was made with them."""
+    keys = wire.fake.credentials
+    found = {keys.api_key, keys.api_secret, keys.passphrase}
+    for seen in wire.requests:
+        fields = seen.request.fields()
+        found.update(value for name, value in fields.items() if "sign" in name.lower())
+        found.update(value for name, value in seen.request.headers.items() if "sign" in name or "key" in name)
+    return {spelling for value in found if len(value) > 4 for spelling in (value, quote(value, safe=""))}
+
+
+@pytest.mark.parametrize("name", ["binance", "okx", "kraken"])
+async def test_an_accounts_requests_are_recorded_without_its_keys_and_replayed(name: str, tmp_path: Path) -> None:
+    house = pytest.importorskip("exgate_testing.house")
+    serving_fakes = pytest.importorskip("exgate_testing.serving")
+    subjects = pytest.importorskip("exgate_testing.subjects")
+    if name not in subjects.names():
+        pytest.skip(f"no fake of {name} is installed")
+    subject = subjects.subject(name)
+    folder = tmp_path / "recorded"
+    async with serving_fakes.running(subject.fake) as wire:
+        async with recorder.recording(folder, Runtime().clock, upstream_prefix=wire.prefix) as (_, prefix):
+            wire.prefix = prefix
+            async with house.open_house(subject, wire=wire) as home:
+                placed = await home.order(home.body())
+                assert placed.status == 200, placed
+                first = [await home.get("balances"), await home.get("pending_orders", symbol=home.market.symbol)]
+                canceled = await home.cancel(home.market, placed.json["order_id"])
+                assert canceled.status == 200, canceled
+            text = "".join(path.read_text() for path in folder.rglob("*.json*"))
+            assert '"auth":true' in text and placed.json["order_id"] in text
+            assert [secret for secret in secrets_of(wire) if secret in text] == []
+        async with replayer.replaying([folder]) as (_, prefix):
+            wire.prefix = prefix
+            async with house.open_house(subject, wire=wire) as home:
+                again = [await home.get("balances"), await home.get("pending_orders", symbol=home.market.symbol)]
+    assert [answer.json for answer in again] == [answer.json for answer in first]
+    assert first[1].json["orders"][0]["order_id"] == placed.json["order_id"]
