@@ -141,7 +141,7 @@ class BookFeed:
                 return
             if self.book is not book or book.version != version or not book.in_sync:
                 return
-            if _agree(book, theirs):
+            if _agree(book, theirs, 1 if self._exchange.capabilities.depth_rounded else 2):
                 self.supervisor.proven(asked)
                 return
             if last:
@@ -150,16 +150,19 @@ class BookFeed:
             await self._runtime.sleep(GRACE)
 
 
-def _agree(book: Book, theirs: Depth) -> bool:
+def _agree(book: Book, theirs: Depth, numbers_of_a_level: int) -> bool:
     if theirs.last_update_id and book.sequence:
         return theirs.last_update_id <= book.sequence
     ours = book.top(max(len(theirs.bids), len(theirs.asks)))
-    return _same(ours.bids, theirs.bids) and _same(ours.asks, theirs.asks)
+    sides = ((ours.bids, theirs.bids), (ours.asks, theirs.asks))
+    return all(_same(mine, other, numbers_of_a_level) for mine, other in sides)
 
 
-def _same(ours: Sequence[Level], theirs: Sequence[Level]) -> bool:
+def _same(ours: Sequence[Level], theirs: Sequence[Level], count: int) -> bool:
     # Answers and streams may spell a number differently.
     pairs = zip(ours, theirs, strict=False)
     return len(ours) <= len(theirs) and all(
-        numbers.compare(mine, other) == 0 for one, two in pairs for mine, other in zip(one, two, strict=True)
+        numbers.compare(mine, other) == 0
+        for one, two in pairs
+        for mine, other in zip(one[:count], two[:count], strict=True)
     )

@@ -170,6 +170,7 @@ def _merge(
         depth_sizes=depth.depth_sizes,
         depth_max=depth.depth_max,
         depth_windows=books.depth_windows,
+        depth_rounded=depth.depth_rounded,
         checksum=books.checksum,
         exact=all(side.exact for side in (depth, trades, books, stream)),
         cross_check=min(books.cross_check, stream.cross_check),

@@ -181,6 +181,8 @@ class ExchangeCapabilities(Struct, frozen=True, kw_only=True):
     falls out of them: ``pull_depth`` is asked for one of these. Empty = the stream has the whole book."""
     trades_max: int = 1000
     """The most trades that one page holds."""
+    depth_rounded: bool = False
+    """Answers of ``depth`` round the amounts that the book stream gives in full: only prices compare."""
     checksum: str = ""
     """The name of the checksum sent with books; empty = none."""
     taker_side: bool = True

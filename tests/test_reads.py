@@ -204,6 +204,21 @@ async def test_a_silent_book_is_found_out_by_the_cross_check(numbered: bool) -> 
         assert at_once(home.reads.depth(BTC, 1, LOCAL)).value.bids == (("99.9", "3"),)
 
 
+@pytest.mark.parametrize("rounded", [True, False])
+async def test_answers_that_round_amounts_are_compared_by_their_prices(rounded: bool) -> None:
+    upstream = Upstream(ExchangeCapabilities(cross_check=20, depth_rounded=rounded))
+    upstream.sequence = 0
+    async with house(upstream) as home:
+        await warm(home)
+        stream = upstream.book_streams[0]
+        upstream.bids["99"] = "1.004"
+        await live_on(home, 45)
+        assert (upstream.book_streams == [stream]) is rounded
+        upstream.bids["99.9"] = "3"
+        await live_on(home, 45)
+        assert upstream.book_streams[-1] is not stream, "a price that the copy doesn't have shows in any case"
+
+
 async def live_on(home: House, seconds: int) -> None:
     """Time passes, every stream says that it lives, and somebody reads."""
     for _ in range(seconds):

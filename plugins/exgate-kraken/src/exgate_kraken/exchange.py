@@ -36,6 +36,7 @@ class Kraken:
         trades_max=history.PAGE,
         depth_max=500,
         depth_windows=DEPTHS,
+        depth_rounded=True,
         checksum="crc32-kraken",
         weight_limit=60,
         weight_window=60.0,
