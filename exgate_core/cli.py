@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from . import __version__, tables, tokens, upkeep
+from .commands import Verbs
 from .errors import ExGateError, OutcomeUnknown
 from .verbs import Options, ask, common, complain, exit_code, new_key, pairs, say
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="exgate")
 @common
 def cli() -> None:

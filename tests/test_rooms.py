@@ -27,7 +27,7 @@ LAYERS = {
     "orders": "rows outcomes client_ids rules journal drafts lookups endings errands cancels orders",
     "whole": "lives accounts wrapping opening entry gateway",
     "doors": "grants rates access caps operations settling replies incoming audit openapi endpoints streams app",
-    "outside": "heads protocols connections watchdog server remote tables oneshot logs verbs following "
+    "outside": "heads protocols connections watchdog server remote tables oneshot logs verbs commands following "
     "pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
 }
 """Every room imports only from its own layer, without a circle, and from those above."""
@@ -38,13 +38,15 @@ PLACES = {
     "aiohttp": {"fetch", "pool"},
     "picows": {"wsline", "dialects"},
     "sqlite3": {"rows", "journal", "upkeep"},
-    "click": {"cli", "verbs", "following", "upkeep", "pluginverbs", "tables", "tokens"},
+    "click": {"cli", "commands", "verbs", "following", "upkeep", "pluginverbs", "tables", "tokens"},
     "pluggy": {"hookspecs", "hooking", "hookcheck", "tracing", "plugins"},
 }
 """What stands behind one door each, so that it can be exchanged there."""
 
 PUBLIC = set("errors models numbers clock hookspecs budget client fetch sockets dialects".split())
 """What plugins may import besides the names of ``exgate_core`` itself."""
+JUDGE = PUBLIC | set("access app entry exchange gateway plugins settings".split())
+"""What the kit that judges plugins may import: it opens whole gateways."""
 
 LIBRARIES = set("anyio click hypercorn msgspec pluggy starlette aiohttp yarl picows uvloop h11 h2 wsproto".split())
 CHANCE_AND_TIME = {"time": set[str](), "random": {"Random"}}
@@ -119,7 +121,7 @@ def test_plugins_import_only_public_rooms() -> None:
         for path in sorted(ROOT.glob("plugins/*/src/**/*.py"))
         for node in ast.walk(tree(path))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("exgate_core.")
-        if (node.module or "").removeprefix("exgate_core.") not in PUBLIC
+        if (node.module or "").removeprefix("exgate_core.") not in (JUDGE if "exgate-testing" in str(path) else PUBLIC)
     ]
     assert not wrong
 

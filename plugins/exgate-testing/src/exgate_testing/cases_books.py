@@ -122,9 +122,9 @@ async def lost(subject: Subject, variant: str) -> None:
 async def wrong(subject: Subject, variant: str) -> None:
     """Only where the exchange sends checksums."""
     async with open_house(subject) as house:
-        if not house.public.checksum:
-            raise NotApplicable("checksum = '': the exchange sends none")
         house.crowd.books(15)
+        if not await _sends_checksums(house):
+            raise NotApplicable(f"checksum = {house.public.checksum!r}, and the exchange sends none with its changes")
         watch = Watch(house)
         await watch.local("the first copy")
         rules = house.world.engine.book(house.market.symbol).rules
@@ -138,6 +138,17 @@ async def wrong(subject: Subject, variant: str) -> None:
         await watch.local("after a wrong change")
         await _changes(house)
         await watch.local("after more changes")
+
+
+async def _sends_checksums(house: House) -> bool:
+    items: list[Depth | DepthDelta | None] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(house.exchange.pull_depth, house.market, _LEVELS, items.append)
+        await eventually(lambda: any(isinstance(item, Depth) for item in items), "a book")
+        house.crowd.rest(house.market, "sell", 9)
+        await eventually(lambda: any(isinstance(item, DepthDelta) for item in items), "a change")
+        tasks.cancel_scope.cancel()
+    return any(isinstance(item, DepthDelta) and item.checksum for item in items)
 
 
 @case(
@@ -210,6 +221,7 @@ async def silence(subject: Subject, variant: str) -> None:
                 hold(house.now() - start <= _FAST.tolerate + 1.0, "a silent connection counts as alive")
             await anyio.sleep(0.005)
         house.faults.mute = False
+        house.cut()
         await watch.local("after the silence")
 
 

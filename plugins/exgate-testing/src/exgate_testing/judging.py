@@ -15,7 +15,7 @@ from .table import Case, NotApplicable, load
 
 Result = Literal["passed", "waived", "not applicable", "failed"]
 _LIMIT = 60.0
-_SIDE_BY_SIDE = 6
+_SIDE_BY_SIDE = 8
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -115,7 +115,7 @@ async def judge_all(
     subject: Subject, waivers: Mapping[str, str] | None = None, only: Collection[str] = ()
 ) -> list[Verdict]:
     """All verdicts, in the order of the table. Cases run side by side but for those that look at the whole process."""
-    given = dict(waivers or {})
+    given = {**getattr(subject.fake, "waivers", {}), **(waivers or {})}
     check_waivers(given)
     pairs = list(chosen(only))
     room = asyncio.Semaphore(_SIDE_BY_SIDE)

@@ -41,7 +41,9 @@ class FakeExchange:
     """A fake that is being served."""
 
     def __init__(self, fake: type[Fake]) -> None:
-        self.simulation = Simulation(fake.markets, client_ids=getattr(fake, "client_ids", "open"))
+        self.simulation = Simulation(
+            fake.markets, client_ids=getattr(fake, "client_ids", "open"), **getattr(fake, "simulated", {})
+        )
         self.fake = fake(self.simulation)
         self.faults = WireFaults()
         self.requests: list[Seen] = []
@@ -259,7 +261,7 @@ async def running(fake: type[Fake]) -> AsyncIterator[FakeExchange]:
     quiet = logging.getLogger("exgate.testing.server")
     quiet.setLevel(logging.CRITICAL)
     server = web.Server(exchange.serve, handler_cancellation=True, access_log=None, logger=quiet)
-    runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    runner = web.ServerRunner(server, shutdown_timeout=0.02)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -58,11 +58,14 @@ class Simulation:
         engine: Engine | None = None,
         account: str = ACCOUNT,
         first_id: int = FIRST_ID,
+        clock_step_ms: int = 1,
     ) -> None:
         self.markets = tuple(markets)
         self.account, self.first_id = account, first_id
         """The account's name in the engine; the number to which the engine's ids are added."""
-        self._clock = clock
+        self.clock = clock
+        """Seconds since the epoch, as everybody has them."""
+        self._clock_step = clock_step_ms * 1_000_000
         self.skew = 0.0
         """Seconds by which the exchange's clock runs ahead of the gateway's."""
         self.accepted: list[tuple[OrderRequest, Order]] = []
@@ -81,7 +84,7 @@ class Simulation:
 
     def time_ns(self) -> int:
         """The exchange's clock, ns since the epoch."""
-        return int((self._clock() + self.skew) * 1e9)
+        return int((self.clock() + self.skew) * 1e9) // self._clock_step * self._clock_step
 
     def market(self, symbol: str) -> Market:
         """By its unified symbol. Raises Refused (UNKNOWN_SYMBOL)."""

@@ -110,6 +110,7 @@ def load() -> dict[str, Case]:
         cases_life,
         cases_lookups,
         cases_orders,
+        cases_own,
         cases_private,
         cases_public,
         cases_sends,

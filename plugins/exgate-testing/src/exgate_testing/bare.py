@@ -1,0 +1,88 @@
+"""One adapter without a gateway around it, over the fake: for cases that look at what leaves and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from exgate_core.budget import Budget
+from exgate_core.client import Transport
+from exgate_core.exchange import Exchange, open_exchange
+from exgate_core.models import OrderRequest
+from exgate_core.secrets import Credentials, Secret
+
+from .fakes import Reply, Request
+from .pace import runtime
+from .serving import FakeExchange, running
+from .subjects import Subject
+
+_ENOUGH = 10**9
+
+
+class Bare:
+    """Both sides of one adapter, open, and the exchange behind them."""
+
+    def __init__(
+        self, wire: FakeExchange, exchange: Exchange, account: Any, budget: Budget, sleep: Callable[[float], Any]
+    ) -> None:
+        self.wire, self.exchange, self.account, self.budget = wire, exchange, account, budget
+        self.sleep = sleep
+        """Wait so many seconds of the exchange's clock."""
+        self.market = wire.simulation.markets[0]
+
+    def order(self, name: str) -> OrderRequest:
+        """A small order that rests, with this client order id."""
+        market = self.market
+        return OrderRequest(
+            market=market,
+            side="buy",
+            type="limit",
+            client_order_id=name,
+            price=_times(market.tick_size, 100_000),
+            amount=_times(market.step_size, 10_000),
+        )
+
+    def answer_once(self, operation: str, reply: Reply) -> None:
+        """The next request of an operation gets this answer, whatever it is."""
+        honest, fake = self.wire.fake.answer, self.wire.fake
+
+        def answer(request: Request) -> Reply:
+            if fake.operation(request) != operation:
+                return honest(request)
+            fake.answer = honest  # type: ignore[method-assign]
+            return reply
+
+        fake.answer = answer  # type: ignore[method-assign]
+
+
+def _times(unit: str, count: int) -> str:
+    places = len(unit.partition(".")[2])
+    whole = int(unit.replace(".", "")) * count
+    return f"{whole // 10**places}.{whole % 10**places:0{places}d}" if places else str(whole)
+
+
+@asynccontextmanager
+async def open_bare(subject: Subject, *, speed: float = 5.0, sandbox: bool = False) -> AsyncIterator[Bare]:
+    """The adapter of a subject with a budget that never ends. ``speed``: how fast its clock and the exchange's run."""
+    assert subject.fake is not None
+    offer, pace = subject.offer, runtime(speed)
+    keys, stated = subject.fake.credentials, getattr(subject.fake, "settings", {})
+    own = msgspec.convert(dict(stated), offer.settings) if offer.settings else None
+    credentials = Credentials(Secret(keys.api_key), Secret(keys.api_secret), Secret(keys.passphrase))
+    budget = Budget(_ENOUGH, 3600.0, pace.clock, pace.sleep)
+    budget.correct = lambda used: None  # type: ignore[method-assign]  # what the adapter counts by itself
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(running(subject.fake))
+        wire.simulation.clock = pace.clock.time
+        transport = Transport(budget, pace, upstream_prefix=wire.prefix, sandbox=sandbox)
+        await stack.enter_async_context(transport)
+        assert offer.exchange is not None and offer.account is not None
+        sides = [(offer.exchange(transport.context(subject.name, own)), offer.exchange_capabilities)]
+        exchange = await stack.enter_async_context(open_exchange(subject.name, sides, 10.0))
+        account = offer.account(transport.context(subject.name, own, credentials=credentials, exchange=exchange))
+        if hasattr(account, "__aenter__"):
+            await stack.enter_async_context(account)
+        yield Bare(wire, exchange, account, budget, pace.sleep)

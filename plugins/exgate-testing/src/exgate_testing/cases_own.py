@@ -1,0 +1,252 @@
+"""Cases about what only this exchange has, as far as its fake tells (``own``), seen without a gateway in between."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import combinations
+from typing import Any
+
+from exgate_core.errors import ExGateError, NotFound, NotSent, RateLimited, Refused
+from exgate_core.models import CancelResult, Order
+
+from .bare import Bare, open_bare
+from .checks import expect, hold
+from .own import Example
+from .subjects import Subject
+from .table import Applies, NotApplicable, case, every, needs, wired
+
+_NAME = "example-1"
+_NUMBER = "77"
+_FAST = 50.0
+_LIMIT = 3
+
+
+def _told(part: str, what: str) -> Applies:
+    def applies(subject: Subject, variant: str) -> str:
+        return "" if hasattr(subject.fake, part) else f"the fake doesn't tell {what} ({part})"
+
+    return applies
+
+
+_PRIVATE = needs("place_order", "cancel_order", "find_order", "balances", "pending_orders")
+
+
+@case(
+    "C15",
+    "what requests cost",
+    "each request takes from the budget exactly the weight that the exchange charges for it",
+    every(wired, _PRIVATE, _told("weight", "what requests cost")),
+)
+async def cost(subject: Subject, variant: str) -> None:
+    """Books and pages of every size, orders and everything about them."""
+    async with open_bare(subject) as bare:
+        market, account, exchange = bare.market, bare.account, bare.exchange
+        await _costs(bare, "opening", 0, _nothing)
+        for size in (1, 5, 10, 20, 50, 99, 100, 101, 400, 401, 499, 500, 501, 999, 1000, 1001, 4999, 5000):
+            await _costs(bare, f"a book of {size}", None, lambda size=size: exchange.depth(market, size))
+        for limit in (1, 100, 500, 1000):
+            await _costs(bare, f"{limit} trades", None, lambda limit=limit: exchange.recent_trades(market, limit))
+        if exchange.capabilities.trades_reach != 0:
+            await _costs(bare, "older trades", None, lambda: exchange.recent_trades(market, 100, "1"))
+        await _costs(bare, "the market list", None, exchange.refresh_markets)
+        await _costs(bare, "an order", None, lambda: account.place_order(bare.order(_NAME)))
+        placed = bare.wire.simulation.all_orders()[-1].order_id
+        asked: dict[str, Callable[[], Awaitable[Any]]] = {
+            "balances": account.balances,
+            "open orders of one market": lambda: account.pending_orders(market),
+            "an order by its id": lambda: account.find_order(market, placed, ""),
+            "an order by its client id": lambda: account.find_order(market, "", _NAME),
+            "an id that isn't there": lambda: account.find_order(market, _NUMBER, ""),
+            "a client id that isn't there": lambda: account.find_order(market, "", "nobody"),
+            "a cancel": lambda: account.cancel_order(market, placed, ""),
+            "a second cancel": lambda: account.cancel_order(market, placed, ""),
+            "a closed order by its client id": lambda: account.find_order(market, "", _NAME),
+        }
+        if "pending_orders" not in subject.offer.account_capabilities.symbol_needed:
+            asked["all open orders"] = lambda: account.pending_orders(None)
+        for what, ask in asked.items():
+            await _costs(bare, what, None, ask)
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _costs(bare: Bare, what: str, before: int | None, ask: Callable[[], Awaitable[Any]]) -> None:
+    """``before``: the weight used until now, if not what the budget says."""
+    weight = bare.wire.fake.weight  # type: ignore[attr-defined]
+    used = bare.budget.used if before is None else before
+    seen = len(bare.wire.requests) if before is None else 0
+    await ask()
+    asked = [one.request for one in bare.wire.requests[seen:]]
+    found, wanted = bare.budget.used - used, sum(weight(request) for request in asked)
+    paths = [f"{request.method} {request.path}" for request in asked]
+    expect(found, wanted, f"the weight of {what} ({', '.join(paths)})")
+
+
+@case(
+    "C16",
+    "the sandbox",
+    "with sandbox = true no request goes to the exchange itself; an exchange without a sandbox doesn't open",
+    every(wired, needs("balances")),
+)
+async def sandbox(subject: Subject, variant: str) -> None:
+    """Real orders in place of play money are the dearest mistake."""
+    hosts: list[set[str]] = []
+    for on in (False, True):
+        try:
+            async with open_bare(subject, sandbox=on) as bare:
+                await bare.exchange.depth(bare.market, 5)
+                await bare.account.balances()
+                hosts.append({_place(seen.request) for seen in bare.wire.requests})
+        except ExGateError as error:
+            hold(on and "sandbox" in error.message, f"opening with sandbox = {on}: {error.message}")
+            return
+    hold(not hosts[0] & hosts[1], f"with the sandbox and without it, the same is asked: {hosts[0] & hosts[1]}")
+
+
+def _place(request: Any) -> str:
+    flags = sorted(name for name in request.headers if "simulated" in name or "demo" in name or "sandbox" in name)
+    return f"{request.host} {flags}"
+
+
+@case(
+    "C25",
+    "the exchange's own answers",
+    "each answer that the exchange gives means what its document says: refused, limited, not there, or unknown",
+    every(wired, _PRIVATE, _told("examples", "what answers mean")),
+    variants=("place_order", "cancel_order", "find_order", "balances"),
+)
+async def examples(subject: Subject, variant: str) -> None:
+    """What isn't provably refused must never be called so; what is must not be left in doubt."""
+    own = [example for example in subject.fake.examples if example.operation == variant]  # type: ignore[union-attr]
+    if not own:
+        raise NotApplicable(f"the fake has no examples of {variant}")
+    limits = [example for example in own if example.means == "limited"]
+    async with open_bare(subject) as bare:
+        for example in own:
+            if example not in limits:
+                await _means(bare, example)
+    for example in limits:
+        async with open_bare(subject) as bare:
+            await _means(bare, example)
+            await _closes(bare, example)
+
+
+async def _means(bare: Bare, example: Example) -> None:
+    shown = f"{example.operation} answered {example.reply.status} {example.reply.body[:160]!r}"
+    bare.answer_once(example.operation, example.reply)
+    try:
+        found = await _call(bare, example.operation)
+    except Exception as error:
+        expect(_kind(error, example.operation), example.means, f"{shown}: {error!r}")
+        if isinstance(error, ExGateError):
+            hold(example.reason in ("", error.reason), f"{shown}: the reason {error.reason}, not {example.reason}")
+            hold(example.wait in (None, error.retry_after), f"{shown}: wait {error.retry_after}, not {example.wait}")
+        return
+    if isinstance(found, CancelResult):
+        found = found.status
+    elif example.order is not None:
+        expect(found, example.order.order_id if isinstance(found, str) else [example.order], shown)
+        return
+    expect(found, example.means, shown)
+
+
+def _kind(error: Exception, operation: str) -> str:
+    kinds = ((NotFound, "not-found"), (Refused, "refused"), (RateLimited, "limited"), (NotSent, "not-sent"))
+    doubt = "unknown" if operation in ("place_order", "cancel_order") else "unavailable"
+    return next((name for kind, name in kinds if isinstance(error, kind)), doubt)
+
+
+async def _call(bare: Bare, operation: str) -> Any:
+    market, account = bare.market, bare.account
+    if operation == "place_order":
+        return await account.place_order(bare.order(_NAME))
+    if operation == "cancel_order":
+        return await account.cancel_order(market, _NUMBER, "")
+    return await (account.balances() if operation == "balances" else account.find_order(market, _NUMBER, ""))
+
+
+async def _closes(bare: Bare, example: Example) -> None:
+    """What may leave after a limit, and what may not."""
+    sent = len(bare.wire.requests)
+    try:
+        await bare.account.place_order(bare.order("example-2"))
+    except RateLimited:
+        expect(len(bare.wire.requests), sent, "requests sent for an order right after a limit")
+    else:
+        hold(example.operation != "place_order", "an order left right after a limit of orders")
+    if example.orders_only:
+        await bare.account.balances()
+
+
+@case(
+    "C47",
+    "the account's own limit of orders",
+    "no order leaves while the exchange takes none of this account; everything else goes on, and orders do afterwards",
+    every(wired, _PRIVATE, _told("limit_orders", "how many orders an account may place")),
+)
+async def limit_of_orders(subject: Subject, variant: str) -> None:
+    """Three orders fill a window of the exchange's clock; the fourth waits for the next one."""
+    async with open_bare(subject, speed=_FAST) as bare:
+        bare.wire.fake.limit_orders(_LIMIT)  # type: ignore[attr-defined]
+        await bare.exchange.refresh_markets()
+        placed, wait = 0, 0.0
+        for number in range(3 * _LIMIT):
+            try:
+                await bare.account.place_order(bare.order(f"limited-{number}"))
+            except RateLimited as error:
+                wait = error.retry_after or 0.0
+                break
+            placed += 1
+        hold(_LIMIT <= placed < 3 * _LIMIT, f"{placed} orders left within a limit of {_LIMIT}")
+        hold(0 < wait <= 60, f"the wait of {wait} s isn't one to the end of a window")
+        expect(bare.wire.operations().count("place_order"), placed, "orders that arrived")
+        await bare.account.balances()
+        await bare.account.cancel_order(bare.market, "", "limited-0")
+        await bare.sleep(wait + 0.5)
+        await bare.account.place_order(bare.order("limited-later"))
+
+
+@case(
+    "C48",
+    "places that show an order late",
+    "an order is found as long as one place shows it, and never called missing while there is a trace of it",
+    every(wired, _PRIVATE, _told("places", "in which places an order shows")),
+    variants=("open", "canceled", "filled"),
+)
+async def late(subject: Subject, variant: str) -> None:
+    """Each place by itself shows nothing, then all but one."""
+    async with open_bare(subject) as bare:
+        fake, market, world = bare.wire.fake, bare.market, bare.wire.simulation
+        await bare.account.place_order(bare.order(_NAME))
+        if variant == "canceled":
+            world.cancel(market.symbol, client_order_id=_NAME)
+        elif variant == "filled":
+            world.engine.deposit("other", {market.base: "1000"})
+            world.engine.place("other", _against(bare))
+        order = world.all_orders()[-1]
+        places = [place for place in fake.places if fake.shows(place, market, order)]  # type: ignore[attr-defined]
+        hidden = [set(some) for count in range(len(places)) for some in combinations(places, count)]
+        for some in hidden:
+            fake.hide(some)  # type: ignore[attr-defined]
+            for name in ((order.order_id, ""), ("", _NAME)):
+                await _is_found(bare, order, name, some)
+
+
+def _against(bare: Bare) -> Any:
+    from msgspec.structs import replace
+
+    return replace(bare.order("theirs"), side="sell")
+
+
+async def _is_found(bare: Bare, order: Order, name: tuple[str, str], hidden: set[str]) -> None:
+    what = f"find_order{name} while {sorted(hidden) or 'nothing'} is hidden"
+    try:
+        found = await bare.account.find_order(bare.market, *name)
+    except (NotFound, Refused) as error:
+        raise AssertionError(f"{what}: {error!r}") from error
+    except ExGateError:
+        hold(len(hidden) > 1, f"{what}: no answer, though the other places show it")
+        return
+    expect([one.order_id for one in found], [order.order_id], what)

@@ -1,0 +1,81 @@
+"""What a fake may say of its exchange beyond ``fakes.Fake``, so that the kit can judge what only this exchange has.
+
+Every part is optional, and each that is there opens one case: what the exchange's own answers prove (``examples``), what
+requests cost (``weight``), how many orders an account may place (``limit_orders``), and in how many places an order
+shows (``places``, ``hide``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import ClassVar, Literal, Protocol
+
+from msgspec import Struct
+
+from exgate_core.models import Market, Order
+
+from .fakes import Reply, Request
+
+__all__ = ["Example", "Examples", "LimitsOrders", "ShowsLate", "Weighs"]
+
+Meaning = Literal[
+    "refused", "not-found", "limited", "unknown", "unavailable",
+    "placed", "canceled", "already_canceled", "filled", "pending", "found",
+]  # fmt: skip
+
+
+class Example(Struct, frozen=True, kw_only=True):
+    """One answer of the exchange, and what an adapter must make of it."""
+
+    operation: Literal["place_order", "cancel_order", "find_order", "balances"]
+    """An order is placed in the first market with the client id ``example-1``; the order to cancel or to find is
+    number 77 there."""
+    reply: Reply
+    means: Meaning
+    """refused: provably nothing was done; limited: too many; unknown: an order or a cancel of which nobody can tell;
+    unavailable: a question without a usable answer; placed, found: see ``order``; the rest: what a cancel did."""
+    reason: str = ""
+    """The error's reason in UPPER_SNAKE; empty = any."""
+    wait: float | None = None
+    """limited: the seconds to wait."""
+    orders_only: bool = False
+    """limited: the limit is the account's. Other requests go on; new orders don't."""
+    order: Order | None = None
+    """found: exactly this; placed: its id."""
+
+
+class Examples(Protocol):
+    """A fake with answers to be read."""
+
+    examples: ClassVar[Sequence[Example]]
+
+
+class Weighs(Protocol):
+    """A fake of an exchange that counts weight."""
+
+    def weight(self, request: Request) -> int:
+        """What the exchange charges for a request."""
+        ...
+
+
+class LimitsOrders(Protocol):
+    """A fake of an exchange that tells how many orders an account has placed."""
+
+    def limit_orders(self, count: int) -> None:
+        """From now on so many orders are taken per window. The market list says so, too."""
+        ...
+
+
+class ShowsLate(Protocol):
+    """A fake of an exchange with several places in which an order can be looked up."""
+
+    places: ClassVar[Sequence[str]]
+    """Names of them; the exchange shows an order sooner in one, later in another."""
+
+    def hide(self, places: Collection[str]) -> None:
+        """From now on these places show no order, and the others all of them."""
+        ...
+
+    def shows(self, place: str, market: Market, order: Order) -> bool:
+        """Whether such an order stands in the place at all: one that is over isn't among the open ones."""
+        ...
