@@ -23,6 +23,7 @@ from .wire import Envelope, Wire, code_of, rows
 T = TypeVar("T")
 
 _JSON = {"Content-Type": "application/json"}
+_TIME_LIMIT = 2.0
 
 
 class Desk:
@@ -99,7 +100,7 @@ class Desk:
         return self._clock.measured
 
     async def _server_time(self) -> int:
-        found = rows(await self._wire.send("GET", limits.TIME), parse.TIMES)
+        found = rows(await self._wire.send("GET", limits.TIME, deadline=_TIME_LIMIT), parse.TIMES)
         if not found:
             raise Unavailable("OKX gave no time.", reason="BAD_ANSWER")
         return found[0].ts
