@@ -17,7 +17,7 @@ from exgate_ccxt.table import exchange_capabilities
 from exgate_ccxt.wire import Wire
 
 from exgate_core.gateway import Gateway
-from exgate_core.settings import Secret, Section, Server, Settings
+from exgate_core.settings import Orders, Secret, Section, Server, Settings
 from tests.support.serving import serving
 
 MARKETS = {
@@ -50,6 +50,7 @@ NOT_ASKED = {
 }
 """Records of the seven operations that ccxt never asks for, and why."""
 REFUSED = {
+    "binance/gct-rest/r0034": "asked to cancel order 1, the sample answers that order 28 is cancelled",
     "bitstamp/gct-rest/r0007": "of 2019, without the microtimestamp that ccxt insists on",
 }
 """Records that must not be answered with 200."""
@@ -185,11 +186,15 @@ def todays_kraken(venue: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def recorded(venue: Any, state: Path) -> AsyncIterator[Recorded]:
-    """All seven exchanges and their accounts, open."""
+async def recorded(venue: Any, state: Path, patience: float = 8.0) -> AsyncIterator[Recorded]:
+    """All seven exchanges and their accounts, open; orders are looked for ``patience`` seconds at most."""
     venue.state.config.update(speed="max", session=dict(MARKETS))
     venue.state.faults = [todays_kraken(venue)]
-    settings = Settings(server=Server(port=0, state_dir=str(state)), exchanges=sections(venue.url))
+    settings = Settings(
+        server=Server(port=0, state_dir=str(state)),
+        orders=Orders(deadline=patience, reconcile_deadline=patience),
+        exchanges=sections(venue.url),
+    )
     with mock.patch.object(Wire, "take", _at_once):
         async with serving(settings) as running:
             for name in MARKETS:

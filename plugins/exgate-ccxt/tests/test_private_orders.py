@@ -14,7 +14,7 @@ from exgate_ccxt.account import CcxtAccount, CcxtViewer, account_class
 from exgate_ccxt.desk import Desk, _fill_in
 from exgate_ccxt.facts import account_capabilities, fact
 from exgate_ccxt.failures import proven
-from exgate_ccxt.intents import Intent
+from exgate_ccxt.intents import CURRENT, Intent
 from exgate_ccxt.privates import order_of
 from make_facts import MARKET
 
@@ -160,6 +160,9 @@ class Lists:
         async def answer(symbol: Any, since: Any, limit: Any, params: Any) -> list[dict[str, Any]]:
             asked = sum(which == name for which, _ in self.asked)
             self.asked.append((name, dict(params)))
+            intent = CURRENT.get()
+            assert intent is not None
+            intent.evidence.listed = True
             pages = self.pages.get(name, [])
             return pages[asked] if asked < len(pages) else []
 

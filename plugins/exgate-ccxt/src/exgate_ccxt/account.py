@@ -13,7 +13,9 @@ from exgate_core.models import Balance, CancelResult, CancelStatus, Market, Orde
 
 from .arguments import created
 from .desk import Desk
+from .evidence import acknowledged
 from .facts import account_capabilities, fact
+from .truth import bad_answer
 
 __all__ = ["CcxtAccount", "CcxtViewer", "account_capabilities", "account_class"]
 
@@ -116,6 +118,8 @@ class CcxtAccount:
         symbol = market.symbol if market is not None and self._name not in _CANCELED_WITHOUT_MARKET else None
         intent = desk.intent("cancel", market, order_id=order_id)
         answer = await desk.call(intent, "cancels", lambda: desk.client.cancel_order(order_id, symbol))
+        if not acknowledged(self._name, intent.body, order_id):
+            raise bad_answer(intent.url, "it doesn't say that the cancel was taken in")
         return CancelResult(status=_canceled(self._name, answer))
 
 

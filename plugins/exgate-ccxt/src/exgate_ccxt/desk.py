@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from exgate_core.budget import Lane
 from exgate_core.client import Context
-from exgate_core.errors import NotFound, Unimplemented
+from exgate_core.errors import ExGateError, NotFound, Unimplemented
 from exgate_core.models import Balance, Market, Order
 
 from .arguments import intent_of
+from .evidence import observe
 from .exact import decode
 from .facts import fact
-from .failures import proven
+from .failures import proven, unreadable
 from .intents import CURRENT, Intent
 from .loading import close_client, open_client
 from .private_options import private_options
@@ -22,6 +23,7 @@ from .privates import balances_of, order_of
 from .recovery import Page, page_of, recipe_of
 from .request_check import check, hosts_of
 from .table import row
+from .truth import NOTE, bad_answer
 from .wire import LANE, Outgoing
 from .wordings import wording_of
 
@@ -32,6 +34,8 @@ _ACCOUNTS_FIRST: Final = frozenset({"htx", "bittrade", "ndax"})
 _CATEGORY: Final = frozenset({"bybit", "bybiteu", "bybitid"})
 """Exchanges whose questions must name the kind of market."""
 _MOST_PAGES: Final = 200
+
+T = TypeVar("T")
 
 
 class Desk:
@@ -52,6 +56,7 @@ class Desk:
         _fill_in(client, row(self.name).credentials)
         client.exgate.check = self._check
         client.on_rest_response = self._note
+        observe(client)
         if self.name in _ACCOUNTS_FIRST:
             await self.call(self.intent("read"), "data", client.load_accounts)
 
@@ -68,14 +73,18 @@ class Desk:
     async def call(self, intent: Intent, lane: Lane, work: Callable[[], Awaitable[Any]]) -> Any:
         """Run one call of ccxt under its intent. Raises what its failure proves."""
         told, way = CURRENT.set(intent), LANE.set(lane)
+        note = NOTE.set(cast(Any, intent.evidence))
         try:
             return await work()
         except Exception as error:
             judged = proven(error, intent, self.name)
+            if judged is error and intent.operation == "read" and not isinstance(error, ExGateError):
+                judged = unreadable(error, self.name, intent.url)
             if judged is error:
                 raise
             raise judged from error
         finally:
+            NOTE.reset(note)
             LANE.reset(way)
             CURRENT.reset(told)
 
@@ -85,8 +94,19 @@ class Desk:
             found = await self.call(intent, "cancels", work)
         except NotFound:
             return []
-        rows = found if isinstance(found, list) else [found]
-        return [order_of(self.name, shown) for shown in rows]
+        return self._orders(intent, found if isinstance(found, list) else [found])
+
+    def _orders(self, intent: Intent, rows: Sequence[Any]) -> list[Order]:
+        """What ccxt made of an answer. Raises Unavailable (BAD_ANSWER) where it isn't what was asked for."""
+        if not rows and not (intent.evidence.listed or intent.evidence.nothing):
+            raise bad_answer(intent.url, "there is no list of orders in it")
+        return self._read(intent, lambda: [order_of(self.name, shown) for shown in rows])
+
+    def _read(self, intent: Intent, parse: Callable[[], T]) -> T:
+        try:
+            return parse()
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise bad_answer(intent.url, str(error)) from error
 
     def _check(self, outgoing: Outgoing) -> None:
         intent = CURRENT.get() or Intent("read")
@@ -100,15 +120,19 @@ class Desk:
         """ccxt's hook for a raw answer: kept, because only the answer proves anything."""
         intent = CURRENT.get()
         if intent is not None:
-            intent.status, intent.body, intent.headers = code, body, headers
+            intent.status, intent.body, intent.headers, intent.url = code, body, headers, url
         return body.strip()
 
     async def balances(self) -> Sequence[Balance]:
         """Every row that the exchange sends."""
         if not fact(self.name).balances:
             raise Unimplemented(f"ccxt can't ask {self.name} for balances")
-        answer = await self.call(self.intent("read"), "data", self.client.fetch_balance)
-        return balances_of(self.name, answer, self.client.safe_currency_code)
+        intent = self.intent("read")
+        answer = await self.call(intent, "data", self.client.fetch_balance)
+        found = self._read(intent, lambda: balances_of(self.name, answer, self.client.safe_currency_code))
+        if not found and not intent.evidence.nothing:
+            raise bad_answer(intent.url, "there are no balances in it")
+        return found
 
     async def pending_orders(self, market: Market | None) -> Sequence[Order]:
         """All open orders, page by page."""
@@ -126,7 +150,7 @@ class Desk:
             intent = self.intent("read", market)
             work = functools.partial(getattr(self.client, name), symbol, None, limit, query)
             rows = await self.call(intent, "data", work)
-            orders = [order_of(self.name, shown) for shown in rows]
+            orders = self._orders(intent, rows)
             fresh = [order for order in orders if order.order_id not in found]
             found |= {order.order_id: order for order in fresh}
             if page is None or not fresh or not (following := _next(page, number, rows, intent.body)):

@@ -10,11 +10,22 @@ import json
 import re
 from typing import Final
 
-from exgate_core.errors import DUPLICATE, ExGateError, NotFound, NotSent, RateLimited, Refused
+from exgate_core.errors import (
+    DUPLICATE,
+    DeadlineExceeded,
+    ExGateError,
+    NotFound,
+    NotSent,
+    RateLimited,
+    Refused,
+    Unavailable,
+    Unimplemented,
+)
 
 from .intents import Intent
+from .truth import bad_answer
 
-__all__ = ["proven"]
+__all__ = ["proven", "unreadable"]
 
 _DEFINITE: Final = frozenset(
     """AuthenticationError PermissionDenied AccountNotEnabled AccountSuspended BadSymbol BadRequest
@@ -53,6 +64,18 @@ def proven(error: Exception, intent: Intent, exchange_id: str) -> Exception:
     return _of_answer(error, intent, exchange_id) if intent.status else error
 
 
+def unreadable(error: Exception, exchange_id: str, url: str) -> ExGateError:
+    """The error of a question whose failure proves nothing."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "NotSupported" in kinds:
+        return Unimplemented(f"{exchange_id} has no such question")
+    if "RequestTimeout" in kinds:
+        return DeadlineExceeded(f"{exchange_id} gave no answer in time")
+    if "BaseError" in kinds:
+        return Unavailable(f"{exchange_id} gave no usable answer ({type(error).__name__})")
+    return bad_answer(url or exchange_id, type(error).__name__)
+
+
 def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
     kind, said = type(error).__name__, _said(intent.body)
     if kind in _LIMITS or intent.status in (418, 429):
@@ -61,9 +84,16 @@ def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
         return error
     if intent.operation == "place":
         return _of_place(error, kind, said)
+    if intent.status < 400 and not _meant(kind, intent):
+        return error
     if kind in _MISSING:
         return NotFound(said)
     return Refused(said) if kind in _DEFINITE else error
+
+
+def _meant(kind: str, intent: Intent) -> bool:
+    """Whether a good status with an error behind it is one: ccxt also raises for what it only didn't find."""
+    return intent.evidence.told or (kind in _MISSING and intent.evidence.nothing)
 
 
 def _of_place(error: Exception, kind: str, said: str) -> Exception:

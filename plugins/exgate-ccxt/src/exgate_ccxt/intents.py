@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from exgate_core.models import Market, OrderRequest
 
 Operation = Literal["place", "cancel", "read"]
+
+
+class Evidence:
+    """What one call found in its answers; ``exgate_ccxt.truth.NOTE`` of the call."""
+
+    def __init__(self) -> None:
+        self.told = False
+        """The exchange's answer is an error that ccxt knows as one."""
+        self.listed = False
+        """A list that was looked for was there, with or without anything in it."""
+        self._empty = False
+        self._hollow: Any = None
+        self._parts: dict[int, Any] = {}
+
+    @property
+    def nothing(self) -> bool:
+        """The list or object that was looked for was there and empty."""
+        return self._empty or self._hollow is not None
+
+    def watch(self, _answer: Any, parsed: Any) -> Any:
+        """A decoded answer on its way to ccxt."""
+        self._parts.update((id(part), part) for part in _containers(parsed))
+        return parsed
+
+    def looked_up(self, container: Any, value: Any) -> None:
+        """ccxt looked into ``container`` and found ``value``; None = nothing."""
+        if container is self._hollow:
+            self._hollow = None  # it was only on the way to something, which isn't there
+        if id(container) in self._parts and isinstance(container, dict):  # a row of a list is not the list
+            self.read(value)
+
+    def read(self, value: Any) -> None:
+        """ccxt has what it looked for."""
+        if id(value) not in self._parts:
+            return
+        if isinstance(value, list):
+            self.listed, self._empty = True, self._empty or not value
+        elif not value:
+            self._hollow = value
 
 
 @dataclass
@@ -30,8 +69,17 @@ class Intent:
     status: int = 0
     """The HTTP status of the last answer; 0 = none came."""
     body: str = ""
+    url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 CURRENT: ContextVar[Intent | None] = ContextVar("exgate_ccxt_intent", default=None)
 """The intent of the running call; None outside of the private operations."""
+
+
+def _containers(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        yield value
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _containers(inner)

@@ -35,7 +35,7 @@ def balances_of(exchange_id: str, answer: Mapping[str, Any], code_of: Any) -> li
     """Every row; ``code_of(native)`` gives the unified code of an asset."""
     if exchange_id in _OKX:
         # ccxt's ``free`` is the margin equity; what can be spent is availBal.
-        rows = (row for account in answer["info"]["data"] for row in account.get("details", ()))
+        rows = answer["info"]["data"][0]["details"]
         return [Balance(asset=code_of(row["ccy"]), available=row["availBal"], frozen=row["frozenBal"]) for row in rows]
     return [
         _balance(asset, row) for asset, row in answer.items() if asset not in _NOT_BALANCES and isinstance(row, dict)
@@ -48,6 +48,8 @@ def _balance(asset: str, row: Mapping[str, Any]) -> Balance:
         free = subtract(total, used)
     if not used and total and free:
         used = subtract(total, free)
+    if not asset or not (free or total or used):
+        raise ValueError(f"a balance without an asset or a number: {asset}")
     return Balance(asset=asset, available=free or total, frozen=used)
 
 
