@@ -6,6 +6,7 @@ JSON numbers whose written zeros the checksum needs ("Book checksum (WebSocket v
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import lru_cache
 from typing import Literal
@@ -17,6 +18,7 @@ from exgate_core.fetch import digits
 from exgate_core.models import Depth, DepthDelta, Level, Trade
 
 _SECOND = 1_000_000_000
+_PLAIN = re.compile(r"(?:0|[1-9][0-9]{0,19})\.[0-9]{1,20}", re.ASCII).fullmatch
 
 
 class _Level(Struct, frozen=True, gc=False):
@@ -86,7 +88,12 @@ def _checksum(entry: _Book) -> str:
 
 
 def _levels(levels: list[_Level]) -> list[Level]:
-    return [(digits(level.price), digits(level.qty)) for level in levels]
+    return [(_digits(level.price), _digits(level.qty)) for level in levels]
+
+
+def _digits(raw: Raw) -> str:
+    text = str(raw, "ascii")
+    return text if _PLAIN(text) else digits(raw)
 
 
 def trades(frame: bytes, symbol: str) -> list[Trade]:
@@ -99,8 +106,8 @@ def _trade(entry: _Trade) -> Trade:
     time_ns = nanoseconds(entry.timestamp)
     return Trade(
         id=str(entry.trade_id),
-        price=digits(entry.price),
-        qty=digits(entry.qty),
+        price=_digits(entry.price),
+        qty=_digits(entry.qty),
         time=time_ns // 1_000_000,
         taker_side=entry.side,
         time_ns=time_ns,
@@ -113,6 +120,8 @@ def _number(trade: Trade) -> int:
 
 def nanoseconds(text: str) -> int:
     """An RFC 3339 time in UTC as ns since the epoch, all its digits kept. Raises ValueError if it is none."""
+    if len(text) == 27 and text[19] == "." and text[26] == "Z" and text[20:26].isdecimal():  # how Kraken writes them
+        return _seconds(text[:19]) * _SECOND + int(text[20:26]) * 1000
     head, _, fraction = text.removesuffix("Z").partition(".")
     if not text.endswith("Z") or (fraction and not (fraction.isascii() and fraction.isdecimal())):
         raise ValueError(f"not a time in UTC: {text[:40]!r}")
