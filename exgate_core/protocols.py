@@ -72,19 +72,24 @@ class StrictConnection(h11.Connection):
     """h11, after ``heads.fault`` has seen each head. ``fault`` says what was wrong last."""
 
     fault = "the request can't be understood"
+    head_asked = False
+    """Whether the last request is a HEAD, whose answer has no body."""
     _foreign = False
 
     def next_event(self) -> Any:
         """As h11's; raises RemoteProtocolError also for what h11 tolerates."""
         if self.their_state is h11.IDLE:
+            self.head_asked = False
             data = self.trailing_data[0]
             found = heads.fault(data) if data else None
             if found is not None:
                 self._refuse(found)
             self._foreign = not data.isascii()
         event = super().next_event()
-        if self._foreign and isinstance(event, h11.Request) and not _one_liners_ascii(list(event.headers)):
-            self._refuse(heads.Fault(400, "a header of the handshake is not ASCII"))
+        if isinstance(event, h11.Request):
+            self.head_asked = event.method == b"HEAD"
+            if self._foreign and not _one_liners_ascii(list(event.headers)):
+                self._refuse(heads.Fault(400, "a header of the handshake is not ASCII"))
         return event
 
     def _refuse(self, found: heads.Fault) -> None:
@@ -127,7 +132,8 @@ class Http1(H11Protocol):
         headers, body = refusal(status_code, self._strict.fault)
         all_headers = headers + self.config.response_headers("h11")
         await self._send_h11_event(h11.Response(status_code=status_code, headers=all_headers))
-        await self._send_h11_event(h11.Data(data=body))
+        if not self._strict.head_asked:
+            await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
 
 
@@ -211,9 +217,9 @@ class WebSocket(WSStream):
             extensions[WRITE] = write_text
 
     async def handle(self, event: Event) -> None:
-        """Pass an event on to the app; frames that come before the accept wait for it."""
-        if isinstance(event, (Body, Data)) and self.app_put is not None and not self.handshake.accepted:
-            self._early += event.data
+        """Pass an event on to the app; frames that come before the accept wait for it, after a refusal nobody does."""
+        if isinstance(event, (Body, Data)) and not self.handshake.accepted:
+            self._early += event.data if self.app_put is not None else b""
             if len(self._early) > _EARLY:
                 await self.send(StreamClosed(stream_id=self.stream_id))
             return

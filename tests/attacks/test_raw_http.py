@@ -128,6 +128,22 @@ def test_head_starts_nothing(server_address: Address, stubbed: Running) -> None:
     assert (answer.status, answer.body, stubbed.entry.pins) == (200, b"", 0)
 
 
+def test_a_refused_head_has_no_body_and_breaks_nothing(
+    server_address: Address, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = b"HEAD /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-WebSocket-Protocol: \xff\r\n\r\n"
+    for raw in (refused, OK.replace(b"GET", b"HEAD") + refused, OK.replace(b"GET", b"HEAD") + b"nonsense\r\n\r\n"):
+        with connect(server_address) as connection:
+            connection.sendall(raw)
+            data = b""
+            while more := connection.recv(65536):
+                data += more
+        heads = [part for part in data.split(b"HTTP/1.1 ") if part]
+        assert [int(part[:3]) for part in heads] == ([400] if raw == refused else [200, 400])
+        assert heads[-1].endswith(b"}") == raw.endswith(b"nonsense\r\n\r\n")
+    assert "a connection broke" not in caplog.text
+
+
 @pytest.mark.parametrize("size", [9_000, 15_000, 20_000, 200_000])
 def test_long_lines_are_refused(server_address: Address, size: int) -> None:
     answer = request(server_address, "/healthz?" + "a" * size)

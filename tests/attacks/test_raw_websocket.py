@@ -138,6 +138,15 @@ def test_some_words_and_pings_are_no_offence(server_address: Address, stubbed: R
     client.close()
 
 
+def test_frames_after_a_refused_handshake_break_nothing(
+    server_address: Address, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = handshake(server_address).replace(b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Version: 12")
+    answer = ask(server_address, refused + frame(b"early", 1) * 3)
+    assert answer is not None and answer.status == 400
+    assert "a connection broke" not in caplog.text
+
+
 def test_frames_sent_before_the_accept_are_not_lost(server_address: Address) -> None:
     with connect(server_address) as connection:
         connection.sendall(handshake(server_address) + frame(b"early", 9))

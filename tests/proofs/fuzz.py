@@ -18,7 +18,7 @@ import re
 import sqlite3
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.running import serving
 
+_INTERIM = re.compile(rb"\AHTTP/1\.1 100 [^\n]*\r\n(?:[^\n]+\r\n)*\r\n")
 PATIENCE = 0.25
 """Seconds after which a request that is not whole counts as waiting for its rest."""
 WORKERS = 32
@@ -95,6 +96,8 @@ class Fuzz:
         self.statuses: collections.Counter[str] = collections.Counter()
         self.wrong: list[str] = []
         self.refused = 0
+        self.orders: dict[str, list[bytes]] = {}
+        """The bodies that were sent, by the client order id in them."""
 
     async def spoil(self, raw: bytes) -> None:
         """Send one spoiled request on a connection of its own and judge everything that comes back."""
@@ -104,6 +107,7 @@ class Fuzz:
             self.wrong.append(f"nobody listens any more ({error}) before {raw[:200]!r}")
             return
         answer = b""
+        self.note(raw)
         try:
             writer.write(raw)
             with suppress(TimeoutError, ConnectionError):
@@ -117,13 +121,21 @@ class Fuzz:
             writer.transport.abort()
         self._judge(raw, answer)
 
+    def note(self, raw: bytes) -> None:
+        """Remember what a request asks for, if it asks for an order."""
+        found = re.search(rb'"client_order_id": ?"([^"]+)"', raw)
+        if found:
+            body = raw.partition(b"\r\n\r\n")[2]
+            self.orders.setdefault(found[1].decode("latin-1"), []).append(body)
+
     def _judge(self, raw: bytes, answer: bytes) -> None:
-        if not answer:
+        if not _INTERIM.sub(b"", answer):
             self.statuses["no answer"] += 1
             return
         if answer.startswith(b"\x00\x00"):  # an HTTP/2 frame
             self.statuses["h2"] += 1
             return
+        answer = _INTERIM.sub(b"", answer)
         head, _, body = answer.partition(b"\r\n\r\n")
         found = re.match(rb"HTTP/1\.1 (\d{3}) ", head)
         status = int(found[1]) if found else 0
@@ -152,6 +164,7 @@ class Fuzz:
                 f"POST /v1/paper/order HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
             ).encode() + body
+        self.note(raw)
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(raw)
@@ -181,17 +194,20 @@ async def run(port: int, cases: int, good: int, seed: int) -> Fuzz:
     return fuzz
 
 
-def placed(state: Path) -> Sequence[str]:
-    """The client order ids of orders that no good request asked for and that went out all the same."""
+def placed(state: Path, sent: Mapping[str, Sequence[bytes]]) -> Sequence[str]:
+    """Orders that went out though no request asked for exactly them, as the standard library reads its body."""
     with closing(sqlite3.connect(f"{(state / 'orders.db').as_uri()}?mode=ro", uri=True)) as journal:
         rows = journal.execute("SELECT caller_id, request FROM orders WHERE state = 'PLACED'").fetchall()
-    return [request for caller, request in rows if not caller.startswith("good-") and not _is_whole(request)]
+    return [request for caller, request in rows if not any(_same(request, body) for body in sent.get(caller, ()))]
 
 
-def _is_whole(request: str) -> bool:
-    """Whether the order is one that somebody could have meant: spoiled elsewhere, its body was left as it was."""
-    body = json.loads(request)
-    return {name: body.get(name) for name in _BODY} == _BODY
+def _same(request: str, body: bytes) -> bool:
+    ours = json.loads(request)
+    try:
+        theirs, _ = json.JSONDecoder().raw_decode(body.decode("latin-1"))  # what follows is another request's
+    except ValueError:
+        return False
+    return isinstance(theirs, dict) and all(ours[name] == theirs.get(name) for name in _BODY)
 
 
 def main() -> int:
@@ -210,12 +226,17 @@ def main() -> int:
         with serving(state, errors=log.fileno()) as running:
             fuzz = asyncio.run(run(int(running.url.rpartition(":")[2]), cases, good, chosen.seed))
             alive = running.process.poll() is None
-        odd = placed(state)
-        crashes = (Path(folder) / "log").read_text(errors="replace").count("Traceback")
+        odd = placed(state, fuzz.orders)
+        told = (Path(folder) / "log").read_text(errors="replace")
+        crashes = told.count("Traceback")
+        if crashes:
+            print(told[max(0, told.index("Traceback") - 300) :][:3000])
     for line in fuzz.wrong[:20]:
         print(f"WRONG {line}")
     seconds = time.monotonic() - start
     print(f"seed {chosen.seed}: {cases} spoiled requests in {seconds:.0f} s: {dict(sorted(fuzz.statuses.items()))}")
+    for line in odd:
+        print(f"NOBODY MEANT {line}")
     print(f"answered wrongly {len(fuzz.wrong)}; good ones refused {fuzz.refused} of {good}")
     print(f"orders that nobody meant {len(odd)}")
     print(f"the gateway {'lives' if alive else 'IS GONE'}; tracebacks in its log {crashes}")
