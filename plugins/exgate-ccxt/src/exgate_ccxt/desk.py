@@ -12,7 +12,7 @@ from exgate_core.errors import ExGateError, NotFound, Unimplemented
 from exgate_core.models import Balance, Market, Order
 
 from .arguments import intent_of
-from .evidence import observe
+from .evidence import LISTS, observe
 from .exact import decode
 from .facts import fact
 from .failures import proven, unreadable
@@ -68,7 +68,9 @@ class Desk:
     def intent(self, operation: str, market: Market | None = None, **more: Any) -> Intent:
         """What a call is meant to do."""
         native = self.client.exgate_markets.ccxt.get(market.symbol) if market is not None else None
-        return intent_of(operation, self.name, market, native, **more)
+        intent = intent_of(operation, self.name, market, native, **more)
+        intent.evidence.is_list = self.name in LISTS
+        return intent
 
     async def call(self, intent: Intent, lane: Lane, work: Callable[[], Awaitable[Any]]) -> Any:
         """Run one call of ccxt under its intent. Raises what its failure proves."""

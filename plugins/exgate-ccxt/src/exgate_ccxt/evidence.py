@@ -13,7 +13,10 @@ from typing import Any, Final
 
 from .intents import CURRENT, Evidence
 
-__all__ = ["acknowledged", "observe"]
+__all__ = ["LISTS", "acknowledged", "observe"]
+
+LISTS: Final = frozenset("alpaca bitfinex gate gateeu hyperliquid latoken".split())
+"""Exchanges for ``Evidence.is_list``: in ccxt 4.5.90 their answers are gone through as they are."""
 
 _LOOKUPS: Final = {"safe_value": 1, "safe_value_2": 2, "safe_value_n": 1}
 """The readers that all others of ccxt use for lists and objects, and how many arguments name keys."""

@@ -20,6 +20,8 @@ class Evidence:
         """The exchange's answer is an error that ccxt knows as one."""
         self.listed = False
         """A list that was looked for was there, with or without anything in it."""
+        self.is_list = False
+        """The answers of this exchange are lists themselves, through which ccxt goes without looking anything up."""
         self._empty = False
         self._hollow: Any = None
         self._parts: dict[int, Any] = {}
@@ -32,6 +34,8 @@ class Evidence:
     def watch(self, _answer: Any, parsed: Any) -> Any:
         """A decoded answer on its way to ccxt."""
         self._parts.update((id(part), part) for part in _containers(parsed))
+        if self.is_list and isinstance(parsed, list) and all(parsed):
+            self.read(parsed)
         return parsed
 
     def looked_up(self, container: Any, value: Any) -> None:
