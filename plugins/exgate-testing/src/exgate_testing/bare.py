@@ -12,7 +12,7 @@ from exgate_core.budget import Budget
 from exgate_core.client import Transport
 from exgate_core.exchange import Exchange, open_exchange
 from exgate_core.models import OrderRequest
-from exgate_core.secrets import Credentials, Secret
+from exgate_core.settings import Credentials, Secret
 
 from .fakes import Reply, Request
 from .pace import runtime

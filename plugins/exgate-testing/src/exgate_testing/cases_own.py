@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -43,9 +44,9 @@ async def cost(subject: Subject, variant: str) -> None:
         market, account, exchange = bare.market, bare.account, bare.exchange
         await _costs(bare, "opening", 0, _nothing)
         for size in (1, 5, 10, 20, 50, 99, 100, 101, 400, 401, 499, 500, 501, 999, 1000, 1001, 4999, 5000):
-            await _costs(bare, f"a book of {size}", None, lambda size=size: exchange.depth(market, size))
+            await _costs(bare, f"a book of {size}", None, partial(exchange.depth, market, size))
         for limit in (1, 100, 500, 1000):
-            await _costs(bare, f"{limit} trades", None, lambda limit=limit: exchange.recent_trades(market, limit))
+            await _costs(bare, f"{limit} trades", None, partial(exchange.recent_trades, market, limit))
         if exchange.capabilities.trades_reach != 0:
             await _costs(bare, "older trades", None, lambda: exchange.recent_trades(market, 100, "1"))
         await _costs(bare, "the market list", None, exchange.refresh_markets)
@@ -226,12 +227,12 @@ async def late(subject: Subject, variant: str) -> None:
             world.engine.deposit("other", {market.base: "1000"})
             world.engine.place("other", _against(bare))
         order = world.all_orders()[-1]
-        places = [place for place in fake.places if fake.shows(place, market, order)]  # type: ignore[attr-defined]
-        hidden = [set(some) for count in range(len(places)) for some in combinations(places, count)]
-        for some in hidden:
-            fake.hide(some)  # type: ignore[attr-defined]
-            for name in ((order.order_id, ""), ("", _NAME)):
-                await _is_found(bare, order, name, some)
+        names = {"order_id": (order.order_id, ""), "client_order_id": ("", _NAME)}
+        for kind, stated in fake.places.items():  # type: ignore[attr-defined]
+            places = [place for place in stated if fake.shows(place, market, order)]  # type: ignore[attr-defined]
+            for some in (set(some) for count in range(len(places)) for some in combinations(places, count)):
+                fake.hide(some)  # type: ignore[attr-defined]
+                await _is_found(bare, order, names[kind], some)
 
 
 def _against(bare: Bare) -> Any:

@@ -1,13 +1,13 @@
 """What a fake may say of its exchange beyond ``fakes.Fake``, so that the kit can judge what only this exchange has.
 
-Every part is optional, and each that is there opens one case: what the exchange's own answers prove (``examples``), what
-requests cost (``weight``), how many orders an account may place (``limit_orders``), and in how many places an order
-shows (``places``, ``hide``).
+Every part is optional, and each that is there opens one case: what the exchange's own answers prove (``examples``),
+what requests cost (``weight``), how many orders an account may place (``limit_orders``), and in how many places an
+order shows (``places``, ``hide``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol
 
 from msgspec import Struct
@@ -69,8 +69,9 @@ class LimitsOrders(Protocol):
 class ShowsLate(Protocol):
     """A fake of an exchange with several places in which an order can be looked up."""
 
-    places: ClassVar[Sequence[str]]
-    """Names of them; the exchange shows an order sooner in one, later in another."""
+    places: ClassVar[Mapping[str, Sequence[str]]]
+    """Names of them for a search by ``order_id``, and for one by ``client_order_id``: the exchange shows an order
+    sooner in one, later in another."""
 
     def hide(self, places: Collection[str]) -> None:
         """From now on these places show no order, and the others all of them."""
