@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from exgate_core.errors import DUPLICATE, ExGateError, NotFound, RateLimited, Refused, Unavailable
+from exgate_core.errors import DUPLICATE, ExGateError, NotFound, Refused, Unavailable
 from exgate_core.fetch import Response, failure
 
 from . import parse
@@ -19,7 +19,6 @@ CLOCK: Final = -1021
 UNFILLED_ORDERS: Final = -1015
 """Too many unfilled orders: a limit of the account, which stops neither questions nor cancels."""
 
-_LIMITS: Final = (-1003, UNFILLED_ORDERS)
 _KEYS: Final = (-1002, -1022, -2014, -2015)
 _UNKNOWN_ORDER: Final = "unknown order sent"
 _ARCHIVED: Final = -2026
@@ -85,10 +84,8 @@ def is_account_limit(response: Response) -> bool:
 
 
 def _of_change(response: Response, code: int, text: str) -> ExGateError:
-    if response.status in (418, 429) or (_is_answer(response) and code in _LIMITS):
-        wait = NO_RETRY_AFTER if response.retry_after is None else response.retry_after
-        limited = failure(response, parse.words(response.body))
-        return limited if isinstance(limited, RateLimited) else RateLimited(f"{code} {text}", retry_after=wait)
+    if response.status in (418, 429):
+        return failure(response, parse.words(response.body))
     if _is_answer(response) and code in _DEFINITE:
         return _refused(response, code, text)
     said = parse.words(response.body)

@@ -7,16 +7,31 @@ kit imports this module.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, cast
 
 from exgate_testing.fakes import Keys, OwnTrade, Reply, Request, Session, Simulation
+from exgate_testing.own import Example
 
 from exgate_core.errors import DUPLICATE, NotFound, Refused
-from exgate_core.models import DepthDelta, Market, Order, OrderRequest, Side, TimeInForce, Trade
+from exgate_core.models import Market, Order, OrderRequest, Side, TimeInForce, Trade
 
-from .fake_rules import OWN, PRICED, ROUTES, TYPES, Problem, check_form, check_signed, kind_of, limit_of, named, needed
+from .fake_examples import all_examples
+from .fake_rows import aggregate_row, book_event, listed, market_of, trade_event, trade_row
+from .fake_rules import (
+    OWN,
+    PRICED,
+    ROUTES,
+    Problem,
+    check_form,
+    check_signed,
+    kind_of,
+    limit_of,
+    named,
+    needed,
+    weight_of,
+)
 
 _STATUSES: Final = {
     "open": "NEW",
@@ -37,45 +52,54 @@ _REFUSALS: Final = {
 }
 
 
-def _market(base: str, quote: str, tick: str, step: str, least: str) -> Market:
-    return Market(
-        symbol=f"{base}/{quote}",
-        id=f"{base}{quote}",
-        base=base,
-        quote=quote,
-        tick_size=tick,
-        step_size=step,
-        min_amount=step,
-        max_amount="9000000.00000000",
-        min_notional=least,
-    )
+_COUNT: Final = "X-MBX-ORDER-COUNT-10S"
 
 
 class BinanceFake:
     """One account and its market data. See ``exgate_testing.fakes.Fake``."""
 
     markets: ClassVar[Sequence[Market]] = (
-        _market("BTC", "USDT", "0.01000000", "0.00001000", "5.00000000"),
-        _market("ETH", "BTC", "0.00001000", "0.00010000", "0.00010000"),
-        _market("PEPE", "BTC", "0.00000001", "1.00000000", "0.00000001"),
-        _market("币安人生", "USDT", "0.00010000", "0.10000000", "5.00000000"),
+        market_of("BTC", "USDT", "0.01000000", "0.00001000", "5.00000000"),
+        market_of("ETH", "BTC", "0.00001000", "0.00010000", "0.00010000"),
+        market_of("PEPE", "BTC", "0.00000001", "1.00000000", "0.00000001"),
+        market_of("币安人生", "USDT", "0.00010000", "0.10000000", "5.00000000"),
     )
     credentials: ClassVar[Keys] = Keys(
         api_key="vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
         api_secret="NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j",
     )
 
+    examples: ClassVar[Sequence[Example]] = [
+        Example(
+            operation=told.operation,
+            reply=Reply(told.body, told.status, told.headers),
+            means=told.means,
+            reason=told.reason,
+            wait=told.wait,
+            orders_only=told.orders_only,
+            order=told.order,
+        )
+        for told in all_examples("BTCUSDT", "BTC/USDT")
+    ]
+    places: ClassVar[Mapping[str, Sequence[str]]] = {
+        "order_id": ("orderId", "openOrders", "allOrders", "myTrades"),
+        "client_order_id": ("origClientOrderId", "openOrders", "allOrders", "myTrades"),
+    }
+
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._kinds: dict[str, tuple[str, str]] = {}  # order id -> (type, stop price) of conditional orders
-        self._used = (0, 0)
+        self._used = (0, 0)  # (minute, weight)
+        self._placed = (0, 0)  # (ten seconds, orders)
+        self._most_orders = 10_000
+        self._hidden: frozenset[str] = frozenset()
         self._calls: dict[str, Callable[[dict[str, str]], Any]] = {
             "/time": lambda form: {"serverTime": simulation.now_ms()},
             "/exchangeInfo": lambda form: self._info(),
             "/depth": self._depth,
             "/trades": self._trades,
             "/historicalTrades": self._trades,
-            "/aggTrades": lambda form: [_aggregate(trade) for trade in self._page(form)],
+            "/aggTrades": lambda form: [aggregate_row(trade) for trade in self._page(form)],
             "/account": lambda form: self._account(),
             "POST/order": self._place,
             "DELETE/order": self._cancel,
@@ -100,13 +124,15 @@ class BinanceFake:
         route = ROUTES.get(f"{request.method} {request.path}")
         if route is None:
             return Reply(b"<html><h1>404 Not found</h1></html>", 404, {"Content-Type": "text/html"})
-        headers = {"X-MBX-USED-WEIGHT-1M": str(self._spend(route.weight))}
+        headers = {"X-MBX-USED-WEIGHT-1M": str(self._spend(self.weight(request)))}
         try:
             text = request.query + request.body.decode("utf-8", "replace")
             form = check_form(text, route)
             if route.signed:
                 key = request.headers.get("x-mbx-apikey", "")
                 check_signed(text, key, self.credentials, self._simulation.now_ms())
+            if route.operation == "place_order":
+                headers[_COUNT] = str(self._count(headers))
             name = request.path.removeprefix("/api/v3")
             call = self._calls.get(name) or self._calls[request.method + name]
             found = call(form)
@@ -114,9 +140,27 @@ class BinanceFake:
             return _error(problem.code, problem.text, problem.status, headers)
         except Refused as refusal:
             return _error(*_REFUSALS[refusal.reason], 400, headers)
-        if route.operation == "place_order":
-            headers["X-MBX-ORDER-COUNT-10S"] = "1"
         return Reply(json.dumps(found, ensure_ascii=False).encode(), 200, headers)
+
+    # --- what only this exchange has
+
+    def weight(self, request: Request) -> int:
+        """What a request costs; the exchange of the United States is told by its host."""
+        return weight_of(request.method, request.path, request.fields(), us=request.host.endswith(".us"))
+
+    def limit_orders(self, count: int) -> None:
+        """So many orders are taken in ten seconds."""
+        self._most_orders = count
+
+    def hide(self, places: Collection[str]) -> None:
+        """These places show no orders."""
+        self._hidden = frozenset(places)
+
+    def shows(self, place: str, market: Market, order: Order) -> bool:
+        """Open orders stand in one place more, traded ones in another."""
+        if place == "openOrders":
+            return order.status in ("open", "partially_filled")
+        return place != "myTrades" or bool(self._simulation.fills(market.symbol, order.order_id))
 
     def _spend(self, weight: int) -> int:
         minute = self._simulation.now_ms() // 60_000
@@ -124,20 +168,32 @@ class BinanceFake:
         self._used = minute, before + weight
         return self._used[1]
 
+    def _count(self, headers: dict[str, str]) -> int:
+        now = self._simulation.now_ms()
+        window = now // 10_000
+        before = self._placed[1] if self._placed[0] == window else 0
+        if before >= self._most_orders:
+            headers["Retry-After"] = str(10 - now % 10_000 // 1000)
+            text = f"Too many new orders; current limit is {self._most_orders} orders per TEN_SECONDS."
+            raise Problem(-1015, text, 429)
+        self._placed = window, before + 1
+        return before + 1
+
     def _market(self, form: dict[str, str]) -> Market:
         return self._simulation.market_by_id(needed(form, "symbol"))
 
     # --- public
 
     def _info(self) -> dict[str, Any]:
-        limits = [("REQUEST_WEIGHT", "MINUTE", 1, 6000), ("ORDERS", "SECOND", 10, 10000), ("ORDERS", "DAY", 1, 200000)]
+        most = self._most_orders
+        limits = [("REQUEST_WEIGHT", "MINUTE", 1, 6000), ("ORDERS", "SECOND", 10, most), ("ORDERS", "DAY", 1, 200_000)]
         names = ("rateLimitType", "interval", "intervalNum", "limit")
         return {
             "timezone": "UTC",
             "serverTime": self._simulation.now_ms(),
             "rateLimits": [dict(zip(names, limit, strict=True)) for limit in limits],
             "exchangeFilters": [],
-            "symbols": [_listed(market) for market in self.markets],
+            "symbols": [listed(market) for market in self.markets],
         }
 
     def _depth(self, form: dict[str, str]) -> dict[str, Any]:
@@ -150,7 +206,7 @@ class BinanceFake:
         return self._simulation.trades(market.symbol, limit, since)
 
     def _trades(self, form: dict[str, str]) -> list[dict[str, Any]]:
-        return [_trade(trade) for trade in self._page(form)]
+        return [trade_row(trade) for trade in self._page(form)]
 
     # --- private
 
@@ -204,22 +260,28 @@ class BinanceFake:
 
     def _one(self, form: dict[str, str]) -> dict[str, Any]:
         found = self._simulation.find(self._market(form).symbol, *named(form))
-        if not found:
+        if not found or self._hidden & form.keys():
             raise Problem(-2013, "Order does not exist.")
         return self._row(found[-1])
 
     def _open(self, form: dict[str, str]) -> list[dict[str, Any]]:
         symbol = self._market(form).symbol if "symbol" in form else None
+        if "openOrders" in self._hidden:
+            return []
         return [self._row(order) for order in self._simulation.open_orders(symbol)]
 
     def _all(self, form: dict[str, str]) -> list[dict[str, Any]]:
         orders, limit = self._simulation.all_orders(self._market(form).symbol), min(limit_of(form, 500), 1000)
+        if "allOrders" in self._hidden:
+            return []
         if "orderId" in form:
             return [self._row(order) for order in orders if int(order.order_id) >= int(form["orderId"])][:limit]
         return [self._row(order) for order in orders[-limit:]]
 
     def _own(self, form: dict[str, str]) -> list[dict[str, Any]]:
         fills = self._simulation.fills(self._market(form).symbol, form.get("orderId", ""))
+        if "myTrades" in self._hidden:
+            return []
         first = int(form.get("fromId", 0))
         return [_fill(fill) for fill in fills if int(fill.trade_id) >= first][-min(limit_of(form, 500), 1000) :]
 
@@ -272,8 +334,8 @@ class BinanceFake:
             return lambda: None
         send = partial(self._send, session, topic, market, kind)
         if kind.startswith("depth"):
-            return self._simulation.on_delta(market.symbol, lambda delta: send(_change(delta)))
-        build = _event if kind == "trade" else _aggregate
+            return self._simulation.on_delta(market.symbol, lambda delta: send(book_event(delta)))
+        build = trade_event if kind == "trade" else aggregate_row
 
         def traded(trades: Sequence[Trade]) -> None:
             for trade in trades:
@@ -289,61 +351,6 @@ class BinanceFake:
 
 def _error(code: int, text: str, status: int, headers: Mapping[str, str]) -> Reply:
     return Reply(json.dumps({"code": code, "msg": text}).encode(), status, headers)
-
-
-def _listed(market: Market) -> dict[str, Any]:
-    filters: list[dict[str, Any]] = [
-        {
-            "filterType": "PRICE_FILTER",
-            "minPrice": market.tick_size,
-            "maxPrice": "1000000.00000000",
-            "tickSize": market.tick_size,
-        },
-        {
-            "filterType": "LOT_SIZE",
-            "minQty": market.min_amount,
-            "maxQty": market.max_amount,
-            "stepSize": market.step_size,
-        },
-        {"filterType": "NOTIONAL", "minNotional": market.min_notional, "applyMinToMarket": True},
-    ]
-    return {
-        "symbol": market.id,
-        "status": "TRADING",
-        "baseAsset": market.base,
-        "quoteAsset": market.quote,
-        "orderTypes": sorted(TYPES),
-        "icebergAllowed": True,
-        "isSpotTradingAllowed": True,
-        "filters": filters,
-    }
-
-
-def _trade(trade: Trade) -> dict[str, Any]:
-    return {
-        "id": int(trade.id),
-        "price": trade.price,
-        "qty": trade.qty,
-        "quoteQty": trade.quote_qty,
-        "time": trade.time,
-        "isBuyerMaker": trade.taker_side == "sell",
-        "isBestMatch": True,
-    }
-
-
-def _event(trade: Trade) -> dict[str, Any]:
-    maker = trade.taker_side == "sell"
-    return {"t": int(trade.id), "p": trade.price, "q": trade.qty, "T": trade.time, "m": maker, "M": True}
-
-
-def _aggregate(trade: Trade) -> dict[str, Any]:
-    number, maker = int(trade.id), trade.taker_side == "sell"
-    fields = {"a": number, "p": trade.price, "q": trade.qty, "f": number, "l": number}
-    return {**fields, "T": trade.time, "m": maker, "M": True}
-
-
-def _change(delta: DepthDelta) -> dict[str, Any]:
-    return {"U": delta.previous + 1, "u": delta.sequence, "b": delta.bids, "a": delta.asks}
 
 
 def _fill(fill: OwnTrade) -> dict[str, Any]:

@@ -62,24 +62,49 @@ class Route(NamedTuple):
     operation: str
     allowed: frozenset[str]
     signed: bool = True
-    weight: int = 1
 
 
 ROUTES: Final = {
     "GET /api/v3/time": Route("", frozenset(), signed=False),
-    "GET /api/v3/exchangeInfo": Route("markets", frozenset({"showPermissionSets"}), signed=False, weight=20),
-    "GET /api/v3/depth": Route("depth", frozenset({"symbol", "limit"}), signed=False, weight=5),
-    "GET /api/v3/trades": Route("recent_trades", frozenset({"symbol", "limit"}), signed=False, weight=25),
-    "GET /api/v3/historicalTrades": Route("recent_trades", _PAGE, signed=False, weight=25),
-    "GET /api/v3/aggTrades": Route("recent_trades", _PAGE, signed=False, weight=4),
-    "GET /api/v3/account": Route("balances", frozenset({"omitZeroBalances"}), weight=20),
+    "GET /api/v3/exchangeInfo": Route("markets", frozenset({"showPermissionSets"}), signed=False),
+    "GET /api/v3/depth": Route("depth", frozenset({"symbol", "limit"}), signed=False),
+    "GET /api/v3/trades": Route("recent_trades", frozenset({"symbol", "limit"}), signed=False),
+    "GET /api/v3/historicalTrades": Route("recent_trades", _PAGE, signed=False),
+    "GET /api/v3/aggTrades": Route("recent_trades", _PAGE, signed=False),
+    "GET /api/v3/account": Route("balances", frozenset({"omitZeroBalances"})),
     "POST /api/v3/order": Route("place_order", _ORDER),
     "DELETE /api/v3/order": Route("cancel_order", _ONE),
-    "GET /api/v3/order": Route("find_order", _ONE, weight=4),
-    "GET /api/v3/openOrders": Route("pending_orders", frozenset({"symbol"}), weight=6),
-    "GET /api/v3/allOrders": Route("find_order", frozenset({"symbol", "orderId", "limit"}), weight=20),
-    "GET /api/v3/myTrades": Route("find_order", _PAGE | {"orderId"}, weight=20),
+    "GET /api/v3/order": Route("find_order", _ONE),
+    "GET /api/v3/openOrders": Route("pending_orders", frozenset({"symbol"})),
+    "GET /api/v3/allOrders": Route("find_order", frozenset({"symbol", "orderId", "limit"})),
+    "GET /api/v3/myTrades": Route("find_order", _PAGE | {"orderId"}),
 }
+_WEIGHTS: Final = {
+    # endpoint: (Binance, Binance.US), as their documents state it; with one symbol, with an order id where that matters
+    "GET /api/v3/exchangeInfo": (20, 10),
+    "GET /api/v3/trades": (25, 1),
+    "GET /api/v3/historicalTrades": (25, 5),
+    "GET /api/v3/aggTrades": (4, 1),
+    "GET /api/v3/account": (20, 10),
+    "GET /api/v3/order": (4, 2),
+    "GET /api/v3/openOrders": (6, 3),
+    "GET /api/v3/allOrders": (20, 10),
+    "GET /api/v3/myTrades": (20, 10),
+}
+_DEPTH: Final = ((100, 5, 1), (500, 25, 5), (1000, 50, 10), (5000, 250, 50))
+
+
+def weight_of(method: str, path: str, form: dict[str, str], *, us: bool) -> int:
+    """What a request costs."""
+    if path == "/api/v3/depth":
+        limit = int(form.get("limit", 100))
+        row = next((row for row in _DEPTH if limit <= row[0]), _DEPTH[-1])
+        return row[2] if us else row[1]
+    if path == "/api/v3/openOrders" and "symbol" not in form:
+        return 40 if us else 80
+    if path == "/api/v3/myTrades" and "orderId" in form and not us:
+        return 5
+    return _WEIGHTS.get(f"{method} {path}", (1, 1))[us]
 
 
 def check_signed(text: str, key: str, keys: Keys, now_ms: int) -> None:

@@ -1,0 +1,84 @@
+"""Values as the exchange writes them: market lists, trades, changes of books. Serves ``fake`` only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from exgate_core.models import DepthDelta, Market, Trade
+
+from .fake_rules import TYPES
+
+
+def market_of(base: str, quote: str, tick: str, step: str, least: str) -> Market:
+    """A market whose name on the exchange is both assets together."""
+    return Market(
+        symbol=f"{base}/{quote}",
+        id=f"{base}{quote}",
+        base=base,
+        quote=quote,
+        tick_size=tick,
+        step_size=step,
+        min_amount=step,
+        max_amount="9000000.00000000",
+        min_notional=least,
+    )
+
+
+def listed(market: Market) -> dict[str, Any]:
+    """A market as ``GET /api/v3/exchangeInfo`` lists it."""
+    filters: list[dict[str, Any]] = [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": market.tick_size,
+            "maxPrice": "1000000.00000000",
+            "tickSize": market.tick_size,
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": market.min_amount,
+            "maxQty": market.max_amount,
+            "stepSize": market.step_size,
+        },
+        {"filterType": "NOTIONAL", "minNotional": market.min_notional, "applyMinToMarket": True},
+    ]
+    return {
+        "symbol": market.id,
+        "status": "TRADING",
+        "baseAsset": market.base,
+        "quoteAsset": market.quote,
+        "orderTypes": sorted(TYPES),
+        "icebergAllowed": True,
+        "isSpotTradingAllowed": True,
+        "filters": filters,
+    }
+
+
+def trade_row(trade: Trade) -> dict[str, Any]:
+    """A row of ``trades`` and ``historicalTrades``."""
+    return {
+        "id": int(trade.id),
+        "price": trade.price,
+        "qty": trade.qty,
+        "quoteQty": trade.quote_qty,
+        "time": trade.time,
+        "isBuyerMaker": trade.taker_side == "sell",
+        "isBestMatch": True,
+    }
+
+
+def trade_event(trade: Trade) -> dict[str, Any]:
+    """The data of ``<symbol>@trade``."""
+    maker = trade.taker_side == "sell"
+    return {"t": int(trade.id), "p": trade.price, "q": trade.qty, "T": trade.time, "m": maker, "M": True}
+
+
+def aggregate_row(trade: Trade) -> dict[str, Any]:
+    """A row of ``aggTrades``, and the data of its stream: here each trade is one by itself."""
+    number, maker = int(trade.id), trade.taker_side == "sell"
+    fields = {"a": number, "p": trade.price, "q": trade.qty, "f": number, "l": number}
+    return {**fields, "T": trade.time, "m": maker, "M": True}
+
+
+def book_event(delta: DepthDelta) -> dict[str, Any]:
+    """The data of ``<symbol>@depth@100ms``."""
+    return {"U": delta.previous + 1, "u": delta.sequence, "b": delta.bids, "a": delta.asks}
