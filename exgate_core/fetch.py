@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-import aiohttp
 import msgspec
 from msgspec import Raw, Struct
 
 from .budget import Lane
 from .errors import DeadlineExceeded, ExGateError, NotSent, RateLimited, Refused, Unavailable
 from .numbers import plain
-from .pool import Dropped, NoConnection, Session, TooLong
 
 if TYPE_CHECKING:
+    import ssl
+
     from .client import Transport
+    from .pool import Session
 
 T = TypeVar("T")
 
@@ -46,6 +48,42 @@ class Response(Struct, frozen=True):
     """Scheme, host and path that were asked, without the query."""
     retry_after: float | None = None
     """Seconds that the exchange asks to wait, None if it doesn't."""
+
+
+class NoConnection(Exception):
+    """There was none yet: no name, no server, no proxy, no TLS, or not in time. Says what was missing."""
+
+
+class Dropped(Exception):
+    """The connection ended before an answer began."""
+
+
+class TooLong(Exception):
+    """The answer has more bytes than are taken."""
+
+
+class Broken(Exception):
+    """The answer broke off, or is none of HTTP. Says how."""
+
+
+class Arrived(NamedTuple):
+    """An answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Looked up without regard to case."""
+    body: bytes
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """What every connection is encrypted with: certificate and host name verified, TLS 1.2 or later.
+
+    Made once, since reading the certificates holds the event loop for 20 ms; ``SSL_CERT_FILE`` names other ones.
+    """
+    import ssl
+
+    return ssl.create_default_context()
 
 
 class Http:
@@ -148,21 +186,18 @@ class Http:
             raise late(_text(url, "was not asked: no time was left. Nothing was sent."))
         target, connect = self._transport.last_hop(url), left * _UNTIL_CONNECTED
         try:
-            raw = await self._session.exchange(method, target, headers, body, left, connect)
-        except (NoConnection, aiohttp.ConnectionTimeoutError) as error:
-            why = str(error) if isinstance(error, NoConnection) else type(error).__name__
-            raise NotSent(_text(url, f"could not be reached ({why}). Nothing was sent.")) from error
+            came = await self._session.exchange(method, target, headers, body, left, connect)
+        except NoConnection as error:
+            raise NotSent(_text(url, f"could not be reached ({error}). Nothing was sent.")) from error
         except TimeoutError as error:
             raise DeadlineExceeded(_text(url, f"gave no answer within {left:.1f} s")) from error
-        except Dropped:
-            raise
         except TooLong as error:
             raise Unavailable(_text(url, "gave an answer of more than 8 MiB"), reason="BAD_ANSWER") from error
-        except aiohttp.ClientError as error:
-            raise Unavailable(_text(url, f"broke off its answer ({type(error).__name__})")) from error
-        said = raw.headers.get("Retry-After")
+        except Broken as error:
+            raise Unavailable(_text(url, f"broke off its answer ({error})")) from error
+        said = came.headers.get("Retry-After")
         wait = None if said is None else seconds_of(said, self._clock.time())
-        response = Response(raw.status, raw.headers, raw.body, url.partition("?")[0], wait)
+        response = Response(came.status, came.headers, came.body, url.partition("?")[0], wait)
         self._session.answered()
         self._account(response)
         return response

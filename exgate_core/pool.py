@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-import ssl
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from .fetch import Arrived, Broken, Dropped, NoConnection, TooLong, tls
 from .waiting import Limit
 
 MAX_BODY = 8 * 1024 * 1024
@@ -34,34 +34,12 @@ _FRAMING = frozenset(
 )
 
 
-class Dropped(aiohttp.ClientError):
-    """The connection ended before an answer began."""
+class _NotThere(aiohttp.ClientError):
+    """NoConnection, by way of the library."""
 
 
-class NoConnection(aiohttp.ClientError):
-    """There was none yet: no name, no server, no proxy, no TLS."""
-
-
-class TooLong(aiohttp.ClientError):
-    """The answer has more than ``MAX_BODY`` bytes."""
-
-
-class Raw(NamedTuple):
-    """An answer as it came."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Looked up without regard to case."""
-    body: bytes
-
-
-@functools.cache
-def tls() -> ssl.SSLContext:
-    """What every connection is encrypted with: certificate and host name verified, TLS 1.2 or later.
-
-    Made once, since reading the certificates holds the event loop for 20 ms; ``SSL_CERT_FILE`` names other ones.
-    """
-    return ssl.create_default_context()
+class _Ended(aiohttp.ClientError):
+    """Dropped, by way of the library."""
 
 
 class _Pool(aiohttp.TCPConnector):
@@ -76,7 +54,7 @@ class _Pool(aiohttp.TCPConnector):
             try:
                 connection = await super().connect(req, traces, timeout)
             except aiohttp.ClientError as error:
-                raise NoConnection(type(error).__name__) from error
+                raise _NotThere(type(error).__name__) from error
             if connection.protocol is None or not connection.protocol.should_close:
                 return connection
             connection.close()
@@ -125,12 +103,32 @@ class Session:
         body: bytes | None,
         seconds: float,
         connect: float,
-    ) -> Raw:
+    ) -> Arrived:
         """Send one request to an encoded URL and return its answer; so many seconds for all, and to get a connection.
 
-        Raises NoConnection and ConnectionTimeoutError (not sent), Dropped, TooLong, TimeoutError and what else the
-        library raises; ValueError for headers that can't be sent.
+        Raises NoConnection (not sent), Dropped, TimeoutError, TooLong, Broken; ValueError for headers that can't be
+        sent.
         """
+        try:
+            return await self._exchange(method, url, headers, body, seconds, connect)
+        except (_NotThere, aiohttp.ConnectionTimeoutError) as error:
+            raise NoConnection(str(error) or type(error).__name__) from error
+        except _Ended as error:
+            raise Dropped from error
+        except TimeoutError:
+            raise
+        except aiohttp.ClientError as error:
+            raise Broken(type(error).__name__) from error
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+        seconds: float,
+        connect: float,
+    ) -> Arrived:
         origin = url[: url.index("/", url.index("//") + 2)]
         if method == "GET" and body is None and self._proxy is None and "@" not in origin and _plain(headers):
             if origin not in self._askers:
@@ -147,11 +145,11 @@ class Session:
         headers: Mapping[str, str] | None,
         body: bytes | None,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # the library's own
-    ) -> Raw:
+    ) -> Arrived:
         async with self.open().request(
             method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False, timeout=timeout
         ) as answer:
-            return Raw(answer.status, answer.headers, await _read(answer.content))
+            return Arrived(answer.status, answer.headers, await _read(answer.content))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -169,12 +167,12 @@ class _Asker:
         self._address = aiohttp.ClientRequest("GET", URL(origin + "/", encoded=True), session=client)
         self._host = f" HTTP/1.1\r\nHost: {self._address.headers['Host']}\r\n"
 
-    async def ask(self, target: str, headers: Mapping[str, str] | None, connect: float) -> Raw:
+    async def ask(self, target: str, headers: Mapping[str, str] | None, connect: float) -> Arrived:
         head = f"GET {target}{self._host}{_lines(headers)}\r\n".encode()
         try:
             connection = await self._pool.connect(self._address, [], _connecting(round(connect, 2)))
         except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError from error
+            raise _NotThere("ConnectionTimeoutError") from error
         try:
             found = await _answer(connection, head)
         except HttpProcessingError as error:
@@ -187,10 +185,10 @@ class _Asker:
         return found
 
 
-async def _answer(connection: aiohttp.connector.Connection, head: bytes) -> Raw:
+async def _answer(connection: aiohttp.connector.Connection, head: bytes) -> Arrived:
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None:
-        raise Dropped
+        raise _Ended
     protocol.set_response_params(read_until_eof=True)
     transport.write(head)
     try:
@@ -198,8 +196,8 @@ async def _answer(connection: aiohttp.connector.Connection, head: bytes) -> Raw:
         while 100 <= message.code < 200 and message.code != 101:
             message, payload = await protocol.read()
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise Dropped from error
-    return Raw(message.code, message.headers, await _read(payload))
+        raise _Ended from error
+    return Arrived(message.code, message.headers, await _read(payload))
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
@@ -220,7 +218,7 @@ async def _never_again(request: aiohttp.ClientRequest, handler: aiohttp.ClientHa
     try:
         return await handler(request)
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise Dropped from error
+        raise _Ended from error
 
 
 def _plain(headers: Mapping[str, str] | None) -> bool:

@@ -16,10 +16,10 @@ from anyio.abc import TaskGroup
 
 from .dialects import Control, Dialect, Limits
 from .errors import ExGateError, RateLimited, Unavailable
-from .wsline import Line
 
 if TYPE_CHECKING:
     from .client import Transport
+    from .wsline import Line
 
 __all__ = ["Control", "Dialect", "Limits", "Socket", "Subscription"]
 
@@ -142,6 +142,8 @@ class Socket:
         line.join(topic, subscription)
 
     def _open(self) -> Line:
+        from .wsline import Line  # and the library with it: on first use
+
         spread = 1 - _AGE_SPREAD * self._runtime.random.random()
         line = Line(self.url, self._dialect, self._runtime, self._log, self._grown_old, spread)
         self._lines.append(line)

@@ -16,8 +16,7 @@ from picows import WSCloseCode, WSError, WSFrame, WSHandshakeError, WSListener, 
 from .clock import Runtime
 from .dialects import Control, Dialect, unpacked
 from .errors import DeadlineExceeded, ExGateError, NotSent, RateLimited, Refused, Unavailable
-from .fetch import seconds_of
-from .pool import tls
+from .fetch import seconds_of, tls
 
 MAX_FRAME = 8 * 1024 * 1024
 """Bytes of one message, unpacked; a longer one ends the connection."""

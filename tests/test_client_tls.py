@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from exgate_core.pool import tls
+from exgate_core.fetch import tls
 
 from .support.certificates import authority, server_for
 from .support.wire import Visit, text_frame, wire

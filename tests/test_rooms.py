@@ -19,7 +19,7 @@ LAYERS = {
     "contract": "wire status requests contract",
     "hooks": "hookspecs",
     "set-up": "secrets strict settings tracing hookcheck offers plugins",
-    "upstream": "budget dialects pool fetch wsline sockets client",
+    "upstream": "budget dialects fetch pool wsline sockets client",
     "sides": "markets hooking exchange account",
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",
@@ -35,7 +35,7 @@ LAYERS = {
 LEVEL = {room: level for level, rooms in enumerate(LAYERS.values()) for room in rooms.split()}
 PLACES = {
     "hypercorn": {"server", "connections", "protocols"},
-    "aiohttp": {"fetch", "pool"},
+    "aiohttp": {"pool"},
     "picows": {"wsline", "dialects"},
     "sqlite3": {"rows", "journal", "upkeep"},
     "click": {"cli", "commands", "verbs", "following", "upkeep", "pluginverbs", "tables", "tokens"},
