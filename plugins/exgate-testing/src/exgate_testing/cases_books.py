@@ -178,21 +178,23 @@ async def cut(subject: Subject, variant: str) -> None:
 )
 async def disorder(subject: Subject, variant: str) -> None:
     """Applied once, put right, or fetched anew."""
-    await _befallen(subject, FrameFault(kind=variant, after=1))  # type: ignore[arg-type]
+    await _befallen(subject, FrameFault(kind=variant, after=2))  # type: ignore[arg-type]
 
 
 async def _befallen(subject: Subject, fault: FrameFault) -> None:
+    """The frame that the fault strikes tells of a level that nothing else ever touches."""
     async with open_house(subject) as house:
         house.crowd.books(15)
         watch = Watch(house)
         await watch.local("the first copy")
         house.faults.add(fault)
-        for _ in range(3):
-            await _changes(house)
-            await watch.look()
-            await anyio.sleep(0.01)
-            await watch.look()
-        hold(house.faults.fired, "the fault never struck: Session.send names no topic")
+        for number in range(fault.after):
+            house.crowd.rest(house.market, "sell", 9 - number % 2)
+        house.crowd.rest(house.market, "buy", -7)
+        await eventually(lambda: bool(house.faults.fired), "a frame for the fault: does Session.send name topics?")
+        await watch.look()
+        house.crowd.rest(house.market, "sell", 7)
+        await watch.look()
         await watch.local("after the fault")
         await _changes(house)
         await watch.local("after more changes")

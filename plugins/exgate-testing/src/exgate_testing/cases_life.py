@@ -229,14 +229,22 @@ def _listening() -> Iterator[list[str]]:
                 lines.extend(traceback.format_exception(record.exc_info[1]))
 
     root, ear = logging.getLogger(), Ear(logging.DEBUG)
-    before = root.level
-    root.addHandler(ear)
-    root.setLevel(logging.DEBUG)
+    known = [thing for thing in root.manager.loggerDict.values() if isinstance(thing, logging.Logger)]
+    before = [(logger, logger.level, logger.propagate, logger.disabled) for logger in (root, *known)]
+    handlers, silenced = root.handlers, root.manager.disable
+    for logger in (root, *known):
+        logger.setLevel(logging.DEBUG)
+        logger.propagate, logger.disabled = True, False
+    root.handlers = [ear]
+    logging.disable(logging.NOTSET)
     try:
         yield lines
     finally:
-        root.setLevel(before)
-        root.removeHandler(ear)
+        logging.disable(silenced)
+        root.handlers = handlers
+        for logger, level, propagate, disabled in before:
+            logger.setLevel(level)
+            logger.propagate, logger.disabled = propagate, disabled
 
 
 @case(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+
 from . import checks
 from .checks import expect, hold
 from .house import House, open_house
+from .serving import running
 from .subjects import Subject
 from .table import NotApplicable, case, needs
 
@@ -60,11 +64,24 @@ async def by_client_id(subject: Subject, variant: str) -> None:
     closed = variant in ("filled", "canceled")
     if private.client_ids is None or private.order_recovery == "none" or (closed and private.order_recovery == "open"):
         raise NotApplicable(f"client_ids = {private.client_ids}, order_recovery = {private.order_recovery}")
-    async with open_house(subject) as house:
-        await _in_state(house, "filled")
-        order_id, client_order_id = await _in_state(house, variant)
-        answer = await house.get("order", client_order_id=client_order_id, symbol=house.market.symbol)
-        _compare(house, checks.ok(answer, f"a {variant} order"), order_id, client_order_id, variant)
+    async with _two_gateways(subject) as open_next:
+        async with open_next() as house:
+            await _in_state(house, "filled")
+            order_id, client_order_id = await _in_state(house, variant)
+        async with open_next() as house:
+            answer = await house.get("order", client_order_id=client_order_id, symbol=house.market.symbol)
+            _compare(house, checks.ok(answer, f"a {variant} order"), order_id, client_order_id, variant)
+
+
+@asynccontextmanager
+async def _two_gateways(subject: Subject) -> AsyncIterator[Callable[[], AbstractAsyncContextManager[House]]]:
+    """What opens gateways on one exchange, one after the other, each with a journal that knows nothing."""
+    if subject.fake is None:
+        async with open_house(subject) as only:
+            yield lambda: nullcontext(only)
+        return
+    async with running(subject.fake) as wire:
+        yield lambda: open_house(subject, wire=wire)
 
 
 def _compare(house: House, found: dict[str, str], order_id: str, client_order_id: str, state: str) -> None:
@@ -143,10 +160,12 @@ async def cancel_by_client_id(subject: Subject, variant: str) -> None:
     """Where the caller never learned the exchange's id."""
     if subject.offer.account_capabilities.client_ids is None:
         raise NotApplicable("client_ids = None: the exchange has none")
-    async with open_house(subject) as house:
-        await _in_state(house, "open")
-        _, client_order_id = await _in_state(house, "open")
-        answer = await house.cancel(house.market, client_order_id=client_order_id)
+    async with _two_gateways(subject) as open_next:
+        async with open_next() as house:
+            await _in_state(house, "open")
+            _, client_order_id = await _in_state(house, "open")
+        async with open_next() as house:
+            answer = await house.cancel(house.market, client_order_id=client_order_id)
         expect(checks.ok(answer, "a cancel by client id")["status"], "canceled", "the status told")
         expect([order.status for order in house.world.all_orders()], ["open", "canceled"], "the true statuses")
 
@@ -162,17 +181,16 @@ async def without_symbol(subject: Subject, variant: str) -> None:
     needed = subject.offer.account_capabilities.symbol_needed
     if {"find_order", "cancel_order"} <= needed:
         raise NotApplicable(f"symbol_needed = {sorted(needed)}")
-    async with open_house(subject) as house:
-        order_id, _ = await _in_state(house, "open")
-        if "find_order" not in needed:
-            found = checks.ok(await house.get("order", order_id=order_id), "an order without its symbol")
-            expect(found["symbol"], house.market.symbol, "the symbol of the order that was found")
-        if "cancel_order" not in needed:
-            expect(
-                checks.ok(await house.cancel(None, order_id), "a cancel without a symbol")["status"],
-                "canceled",
-                "status",
-            )
+    async with _two_gateways(subject) as open_next:
+        async with open_next() as house:
+            order_id, _ = await _in_state(house, "open")
+        async with open_next() as house:
+            if "find_order" not in needed:
+                found = checks.ok(await house.get("order", order_id=order_id), "an order without its symbol")
+                expect(found["symbol"], house.market.symbol, "the symbol of the order that was found")
+            if "cancel_order" not in needed:
+                told = checks.ok(await house.cancel(None, order_id), "a cancel without a symbol")
+                expect(told["status"], "canceled", "the status told")
 
 
 @case(

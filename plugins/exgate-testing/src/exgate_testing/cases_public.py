@@ -11,6 +11,7 @@ from exgate_core.models import Market, Trade
 
 from . import checks
 from .checks import expect, hold
+from .crowd import DIGITS
 from .house import House, open_house
 from .subjects import Subject
 from .table import NotApplicable, case, every, needs
@@ -225,8 +226,7 @@ async def book_digits(subject: Subject, variant: str) -> None:
     async with open_house(subject) as house:
         house.crowd.books()
         for market in house.world.markets:
-            big = 900_719_925_474_099_301
-            house.crowd.rest(market, "buy", -9, min(big, house.world.engine.book(market.symbol).rules.max_amount))
+            house.crowd.rest(market, "buy", -9, DIGITS)
             found = checks.ok(await house.get("depth", symbol=market.symbol, limit=20), market.symbol)
             rows = [row for side in ("bid_list", "ask_list") for row in found[side][0]["bid"]]
             _exact(house, itertools.chain.from_iterable((row["price"], row["amount"]) for row in rows), market)

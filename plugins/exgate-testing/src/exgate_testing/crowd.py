@@ -15,9 +15,11 @@ from .simulation import Simulation
 MAKER, TAKER = "maker", "taker"
 GAP = 10
 """Ticks between the middle of a market and the best level of a side that ``books`` makes."""
-_WEALTH = 10**40
+_WEALTH = 10**60
+_MOST = 10**30
 _ODD = (1, 7, 10, 13, 100, 37, 1000, 271)
-_DIGITS = 900_719_925_474_099_301
+DIGITS = 900_719_925_474_099_301
+"""Steps: an amount that a float can't hold."""
 
 
 class Crowd:
@@ -29,6 +31,9 @@ class Crowd:
         for account in (MAKER, TAKER):
             for asset in sorted({asset for market in world.markets for asset in (market.base, market.quote)}):
                 world.engine.submit(Deposit(account, asset, _WEALTH))
+        for market in world.markets:
+            # More digits than a float has must be traded; the largest order is checked before it is sent.
+            world.engine.book(market.symbol).rules.max_amount = _MOST
 
     # --- figures
 
@@ -48,7 +53,7 @@ class Crowd:
         rules = self._world.engine.book(market.symbol).rules
         least = Decimal(market.min_notional or 0) / (Decimal(self.price(market, -self.middle(market) // 2)))
         steps = int((least / Decimal(market.step_size)).to_integral_value(ROUND_CEILING))
-        return min(max(rules.min_amount, steps, 1) * 2 * multiple, rules.max_amount)
+        return max(rules.min_amount, steps, 1) * 2 * multiple
 
     # --- acts
 
@@ -81,8 +86,7 @@ class Crowd:
             self._trades += 1
             number = self._trades
             buy, offset = number % 2 == 0, number % 7 - 3
-            big = min(_DIGITS, self._world.engine.book(market.symbol).rules.max_amount)
-            amount = big if number % 5 == 0 else self._steps(market, 1) + _ODD[number % len(_ODD)]
+            amount = DIGITS if number % 5 == 0 else self._steps(market, 1) + _ODD[number % len(_ODD)]
             self.rest(market, "sell" if buy else "buy", offset, amount)
             self._take(market, buy, offset, amount)
         return self._world.trades(market.symbol, 10**9, before)
@@ -101,7 +105,6 @@ class Crowd:
 
     def _take(self, market: Market, buy: bool, offset: int, amount: int) -> None:
         price = self.middle(market) + offset
-        amount = min(amount, self._world.engine.book(market.symbol).rules.max_amount)
         place = Place(TAKER, market.symbol, buy, price=price, amount=amount, time_in_force="IOC")
         self._world.engine.submit_place(place)
 
