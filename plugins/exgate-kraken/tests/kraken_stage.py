@@ -73,6 +73,8 @@ class Stage(NamedTuple):
     exchange: FakeExchange
     budget: Budget
     clock: Hands
+    script: list[tuple[str, Reply]]
+    """What the exchange is going to answer instead of the truth: (the last part of a path, the answer)."""
 
 
 def said(*errors: str, result: str = "") -> Reply:
@@ -90,7 +92,8 @@ async def stage(
     runtime = Runtime(clock=clock, random=random.Random(1))
     budget = Budget(Kraken.capabilities.weight_limit, 60, clock, runtime.sleep)
     own = Keys(f"key{next(_NUMBERS)}", KEYS.api_secret)  # the accounts of one key share their counters
-    fake = type("Script", (Scripted,), {"script": list(script), "credentials": own})
+    lines = list(script)
+    fake = type("Script", (Scripted,), {"script": lines, "credentials": own})
     async with (
         running(fake) as exchange,
         Transport(budget, runtime, upstream_prefix=exchange.prefix, **further) as transport,
@@ -99,7 +102,7 @@ async def stage(
         credentials = Credentials(Secret(key or own.api_key), Secret(secret))
         chosen = KrakenSettings(**({"tier": "negotiated"} | settings))
         context = transport.context("kraken", chosen, credentials=credentials, exchange=Public())
-        yield Stage(KrakenAccount(context), public, exchange, budget, clock)
+        yield Stage(KrakenAccount(context), public, exchange, budget, clock, lines)
 
 
 def order(**changes: Any) -> OrderRequest:

@@ -373,16 +373,34 @@ async def test_orders_keep_within_the_transaction_counter_of_their_pair() -> Non
         assert counter.wait(1, TRANSACTIONS["starter"], here.clock.monotonic()) > 6
 
 
+async def test_after_a_limit_of_orders_other_pairs_questions_and_cancels_go_on() -> None:
+    async with stage() as here:
+        order_id = await here.account.place_order(order())
+        here.script.append(("AddOrder", said("EOrder:Rate limit exceeded")))
+        for number in (2, 3):
+            with pytest.raises(RateLimited):
+                await here.account.place_order(order(client_order_id=f"mine-{number}"))
+        assert sent(here.exchange) == ["AddOrder", "AddOrder"]
+        await here.account.balances()
+        await here.account.place_order(order(market=ETH, price="0.05", amount="1", client_order_id="mine-4"))
+        assert (await here.account.cancel_order(BTC, order_id, "")).status == "canceled"
+        here.clock.mono += 5.0
+        await here.account.place_order(order(client_order_id="mine-5"))
+
+
 async def test_a_locked_out_key_is_left_alone_until_the_lockout_is_over() -> None:
     async with stage(("BalanceEx", said("EGeneral:Temporary lockout"))) as here:
         with pytest.raises(RateLimited) as caught:
             await here.account.balances()
         assert caught.value.retry_after == 900
-        for call in (here.account.balances(), here.account.place_order(order())):
-            with pytest.raises(RateLimited, match="locked"):
-                await call
+        with pytest.raises(RateLimited, match="locked"):
+            await here.account.balances()
+        with pytest.raises(RateLimited, match="locked"):
+            await here.account.place_order(order())
+        with pytest.raises(RateLimited, match="locked"):
+            await here.account.cancel_order(BTC, "OQCLML-BW3P3-BUCMWZ", "")
         assert sent(here.exchange) == ["BalanceEx"]
-        here.clock.wall += 901
+        here.clock.mono += 901
         await here.account.balances()
 
 

@@ -67,10 +67,11 @@ class Desk:
         """
         limit, until = CALLS[self._tier], self.clock.monotonic() + self._deadline
         for again in (True, False):
+            self._check_pause(keys.CALLS)
             await self._count(self.key.calls, cost, limit, until)
             response = await self._send(name, fields, "data", until)
             try:
-                return self._result(response, self._read(response, decoder))
+                return self._result(response, self._read(response, decoder), keys.CALLS)
             except Refused as error:
                 if error.reason != failures.INVALID_NONCE or not again:
                     raise
@@ -78,6 +79,7 @@ class Desk:
 
     async def place(self, pair: str, fields: Mapping[str, str]) -> Placed:
         """One order, sent once, within the pair's transaction counter. Raises like ``ask``."""
+        self._check_pause(pair)
         until = self.clock.monotonic() + self._deadline * _SHARE
         patience = min(until, self.clock.monotonic() + _PATIENCE)
         await self._count(self.key.transactions[pair], 1, TRANSACTIONS[self._tier], patience)
@@ -85,7 +87,7 @@ class Desk:
         answer = self._read(response, PLACED)
         if answer.result is not None and answer.result.txid:
             return answer.result  # whatever is said besides: there is an order
-        return self._limited(response, answer, pair)
+        return self._result(response, answer, pair)
 
     async def cancel(self, order_id: str, fields: Mapping[str, str]) -> Canceled:
         """One cancel, sent once, never held back: Kraken counts it, and so it is counted here. Raises like ``ask``."""
@@ -93,14 +95,7 @@ class Desk:
         pair, cost = self.ages.cancel(order_id, now)
         self.key.transactions[pair].add(cost, TRANSACTIONS[self._tier], now)
         response = await self._send("CancelOrder", fields, "cancels", now + self._deadline * _SHARE)
-        return self._limited(response, self._read(response, CANCELED), pair)
-
-    def _limited(self, response: Response, answer: Answer[T], pair: str) -> T:
-        try:
-            return self._result(response, answer)
-        except RateLimited:
-            self.key.transactions[pair].fill(TRANSACTIONS[self._tier], self.clock.monotonic())
-            raise
+        return self._result(response, self._read(response, CANCELED), pair)
 
     async def _count(self, counter: Counter, cost: int, limit: Limit, until: float) -> None:
         while (wait := counter.wait(cost, limit, self.clock.monotonic())) > 0:
@@ -111,7 +106,7 @@ class Desk:
         counter.add(cost, limit, self.clock.monotonic())
 
     async def _send(self, name: str, fields: Mapping[str, str], lane: Lane, until: float) -> Response:
-        self._check_lockout()
+        self._check_pause(keys.LOCKOUT)
         patience = until if lane == "data" else min(until, self.clock.monotonic() + _PATIENCE)
         with anyio.move_on_after(max(0.0, patience - self.clock.monotonic())) as waiting:
             async with self.key.turn.held(lane) as hold:
@@ -119,10 +114,20 @@ class Desk:
                 return await self._post(name, fields, lane, until, hold)
         raise NotSent("Other requests with the same API key took too long. Nothing was sent.", retry_after=1.0)
 
-    def _check_lockout(self) -> None:
-        wait = self.key.locked_until - self.clock.time()
+    def _filled(self, counted: str, wait: float) -> None:
+        """Kraken's counter is full, whatever ours says: others use the account too."""
+        now = self.clock.monotonic()
+        self.key.pauses[counted] = now + wait
+        if counted == keys.CALLS:
+            self.key.calls.fill(CALLS[self._tier], now)
+        elif counted != keys.LOCKOUT:
+            self.key.transactions[counted].fill(TRANSACTIONS[self._tier], now)
+
+    def _check_pause(self, counted: str) -> None:
+        wait = self.key.pauses.get(counted, 0.0) - self.clock.monotonic()
         if wait > 0:
-            text = f"Kraken has locked this API key out; free again in {wait:.0f} s. Nothing was sent."
+            why = "has locked this API key out" if counted == keys.LOCKOUT else "takes no more of this account now"
+            text = f"Kraken {why}; free again in {wait:.1f} s. Nothing was sent."
             raise RateLimited(text, retry_after=wait)
 
     async def _post(self, name: str, fields: Mapping[str, str], lane: Lane, until: float, hold: keys.Hold) -> Response:
@@ -162,18 +167,18 @@ class Desk:
         failures.check_status(response)
         answer = decode(response, decoder)
         texts = failures.stated(answer.error)
-        if any(text.startswith(failures.LOCKOUT) for text in texts):
-            error = failures.proven(texts, self.clock.time())
-            self.key.locked_until = self.clock.time() + ((error.retry_after if error else None) or 0.0)
         if self._budget is not None:
             self._budget.pause(failures.pause_of(texts, self.clock.time()))
-        if any(text.startswith("EAPI:Rate limit") for text in texts):
-            self.key.calls.fill(CALLS[self._tier], self.clock.monotonic())
         return answer
 
-    def _result(self, response: Response, answer: Answer[T]) -> T:
+    def _result(self, response: Response, answer: Answer[T], counted: str) -> T:
+        """``counted``: the counter that the request is counted on, ``CALLS`` or a pair."""
         if failures.stated(answer.error):
-            raise failures.of_question(answer.error, self.clock.time())
+            error = failures.of_question(answer.error, self.clock.time())
+            if isinstance(error, RateLimited):
+                locked = any(text.startswith(failures.LOCKOUT) for text in answer.error)
+                self._filled(keys.LOCKOUT if locked else counted, error.retry_after or 0.0)
+            raise error
         if answer.result is None:
             raise bad_answer(response.url, "neither an error nor a result")
         return answer.result

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, cast
 
 from exgate_testing.fakes import Keys, Reply, Request, Session, Simulation
+from exgate_testing.own import Example
 
 from exgate_core.errors import NotFound, Refused
 from exgate_core.models import Market, Order, OrderRequest, Side, TimeInForce
 
+from .fake_examples import EXAMPLES
 from .fake_rules import REFUSALS, STOPS, Gate, Problem, check_order
 from .fake_streams import Streams
 from .names import altname
@@ -57,6 +59,7 @@ class KrakenFake:
         api_secret="kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg==",
     )
     settings: ClassVar[Mapping[str, Any]] = {"tier": "negotiated"}
+    examples: ClassVar[Sequence[Example]] = EXAMPLES
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -228,6 +231,10 @@ class KrakenFake:
         }
 
     # --- streams
+
+    def weight(self, request: Request) -> int:
+        """Public questions are counted by the address, private ones by the key."""
+        return int(request.path.startswith("/0/public/"))
 
     def opened(self, session: Session) -> None:
         """Kraken says first how it is."""

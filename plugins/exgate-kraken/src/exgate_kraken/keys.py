@@ -21,6 +21,10 @@ from exgate_core.budget import Lane
 from .limits import Counter
 from .signing import Nonces
 
+CALLS: Final = "calls"
+"""The name of the key's pause for questions."""
+LOCKOUT: Final = "lockout"
+"""The name of its pause for everything: each request would make it longer."""
 _RANK: Final[dict[Lane, int]] = {"orders": 0, "cancels": 1, "data": 2}
 
 
@@ -90,8 +94,8 @@ class Key:
         """Questions."""
         self.transactions: defaultdict[str, Counter] = defaultdict(Counter)
         """Orders and cancels, by pair."""
-        self.locked_until = 0.0
-        """Until then (seconds since the epoch) each request would make a lockout longer."""
+        self.pauses: dict[str, float] = {}
+        """Until when (monotonic) Kraken takes no questions (``CALLS``), no orders of a pair, nothing (``LOCKOUT``)."""
 
 
 _KEYS: WeakValueDictionary[str, Key] = WeakValueDictionary()
