@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import exgate_ccxt
+from exgate_ccxt.streams import is_polled
 from exgate_ccxt.table import Row, rows
 
 from exgate_core.models import AccountCapabilities
@@ -25,7 +26,8 @@ MEANINGS = {
     "tried again whenever the exchange opens. Else what did not",
     "book": "`stream`, or `asked` where `isLocal=true` asks the exchange; "
     "the most levels a side that one answer holds; `-` = none",
-    "trades": "`stream`; `polled` where `pull_trade` asks again and again; `-` = none",
+    "trades": "`stream`; `polled` where `pull_trade` asks again and again; `not asked for` where there is no "
+    "`recent_trades`; `-` = none",
     "trade ids": "`contiguous` and `ordered` ids let a cut stream be filled up from the newest page (its size in "
     "brackets); after a cut longer than that, and with `opaque` ids, a gap frame says so",
     "lost orders": "what `find_order` sees by client id: `full` = open, closed and filled ones; `open` = open ones "
@@ -51,14 +53,16 @@ def page() -> str:
 def _line(row: Row, offer: Offer) -> str:
     public, private = offer.exchange_capabilities, offer.account_capabilities
     ids = public.trade_ids + (f" ({public.trades_reach})" if public.trades_reach else "")
-    book = f"{'stream' if row.watch_order_book else 'asked'}, {public.depth_max}" if row.fetch_order_book else "-"
-    watched = "stream" if row.watch_trades else "polled" if row.fetch_trades else "-"
+    served = offer.operations
+    book = f"{'stream' if 'pull_depth' in served else 'asked'}, {public.depth_max}" if "depth" in served else "-"
+    watched = "-" if "pull_trade" not in served else "polled" if is_polled(row) else "stream"
+    asked = "" if "recent_trades" in served or watched == "-" else ", not asked for"
     trading = "place_order" in offer.operations
     cells = [
         f"`{row.id}` {row.name}",
         _digits(row),
         book,
-        watched,
+        watched + asked,
         ids if watched != "-" else "-",
         private.order_recovery if trading else "-",
         _orders(private) if trading else "-",

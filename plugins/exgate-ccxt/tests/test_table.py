@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -67,8 +68,33 @@ def test_hand_written_plugins_go_first_and_credentials_need_a_name() -> None:
     catalogue = load_catalogue()
     for name in ("binance", "binanceus"):
         assert [offer.distribution for offer in catalogue.public(name)] == ["exgate-binance", "exgate-ccxt"]
-    assert [offer.distribution for offer in catalogue.public("kraken")] == ["exgate-ccxt"]
-    assert catalogue.private("main", Section(exchange="kraken")).distribution == "exgate-ccxt"
+    assert [offer.distribution for offer in catalogue.public("bitstamp")] == ["exgate-ccxt"]
+    assert catalogue.private("main", Section(exchange="bitstamp")).distribution == "exgate-ccxt"
+
+
+def test_what_ccxt_cannot_do_is_not_offered() -> None:
+    offers = {name: found[-1] for name, found in load_catalogue(["exgate-ccxt"]).offers.items()}
+    lacks = {
+        "blockchaincom": {"recent_trades"},
+        "coinbaseinternational": {"recent_trades", "pull_depth"},
+        "coinspot": {"depth", "recent_trades", "pull_trade", "pull_depth", "pending_orders", "place_order"},
+        "derive": {"depth", "pull_depth"},
+        "hyperliquid": {"recent_trades", "place_order", "cancel_order", "find_order"},
+        "onetrading": {"recent_trades", "pull_trade"},
+        "p2b": {"recent_trades"},
+        "paymium": {"pending_orders", "pull_depth"},
+        "zaif": {"pull_depth"},
+    }
+    for name, absent in lacks.items():
+        assert not absent & offers[name].operations, name
+    whole = {"markets", "depth", "recent_trades", "pull_trade", "pull_depth", "balances", "place_order", "cancel_order"}
+    for name in ("binance", "kraken", "okx", "gate"):
+        assert whole <= offers[name].operations, name
+    for row in rows():
+        served = offers[row.id].operations
+        assert ("depth" in served, "recent_trades" in served) == (row.fetch_order_book, row.fetch_trades), row.id
+        assert "recent_trades" not in served or "pull_trade" in served, row.id
+    print("served of", len(rows()), Counter(name for row in rows() for name in offers[row.id].operations))  # noqa: T201
 
 
 LISTING = """

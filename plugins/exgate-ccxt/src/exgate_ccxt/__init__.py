@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from exgate_core.hookspecs import Register, hookimpl
 
-from .account import CcxtAccount, account_capabilities, account_class
+from .account import CcxtAccount
 from .exchange import CcxtExchange
+from .facts import account_capabilities
+from .served import account_class, public_class
 from .settings import CcxtSettings
 from .table import exchange_capabilities, rows
 
@@ -20,7 +22,7 @@ def register_exchanges(register: Register) -> None:
     for row in rows():
         register(
             row.id,
-            exchange=CcxtExchange,
+            exchange=public_class(row.id),
             account=account_class(row.id),
             settings=CcxtSettings,
             exchange_capabilities=exchange_capabilities(row.id),

@@ -14,10 +14,10 @@ from exgate_core.models import Balance, CancelResult, CancelStatus, Market, Orde
 from .arguments import created
 from .desk import Desk
 from .evidence import acknowledged
-from .facts import account_capabilities, fact
+from .facts import fact
 from .truth import bad_answer
 
-__all__ = ["CcxtAccount", "CcxtViewer", "account_capabilities", "account_class"]
+__all__ = ["CcxtAccount", "CcxtViewer"]
 
 _ASYNCHRONOUS: Final = frozenset(
     """okx okxus myokx bybit bybiteu bybitid htx kucoin bitget bitfinex coinbase woo""".split()
@@ -144,8 +144,3 @@ def _refuse_unplaceable(name: str, order: OrderRequest) -> None:
             f"{name} takes market buys by the amount to spend; give options.quote_amount instead of amount",
             reason="QUOTE_AMOUNT_ONLY",
         )
-
-
-def account_class(exchange_id: str) -> type:
-    """The class for an exchange: one without orders where no request of its orders could be read again."""
-    return CcxtAccount if fact(exchange_id).places else CcxtViewer

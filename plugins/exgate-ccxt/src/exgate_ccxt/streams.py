@@ -13,20 +13,31 @@ from .parse import trade_of
 from .polling import poll
 from .proofs import proof_for
 from .stream import Stream
+from .table import Row
 from .tradetap import TradeTap
 from .windows import stream_limit
 
-__all__ = ["pull_depth", "pull_trade"]
+__all__ = ["is_polled", "pull_depth", "pull_trade", "streams_trades"]
 
 _PAGE = 1000
 _KEYED = frozenset({"alpaca", "luno"})
 # Their public streams want keys.
 
 
+def streams_trades(known: Row) -> bool:
+    """Whether ``pull_trade`` can serve an exchange: by its streams, or by asking again and again."""
+    return known.fetch_trades or not is_polled(known)
+
+
+def is_polled(known: Row) -> bool:
+    """Whether an exchange has no stream of trades for everybody."""
+    return not known.watch_trades or known.id in _KEYED
+
+
 async def pull_trade(side: Any, market: Market, emit: EmitTrades) -> None:
     """Runs while the stream lives; ``side`` is the CcxtExchange. Every trade once, in the order of its arrival."""
     client, context = side.client, side.context
-    if not client.has.get("watchTrades") or (client.id in _KEYED and not client.apiKey):
+    if not client.has.get("watchTrades") or client.id in _KEYED:
         await poll(lambda: side.recent_trades(market, _PAGE, None), context.sleep, emit)
         return
     tap = TradeTap(client.id, market.symbol, partial(trade_of, exchange_id=client.id), emit)
