@@ -86,10 +86,10 @@ class Session:
 class Fake(Protocol):
     """What an author writes: 150 to 300 lines. Every method is a plain call, and none may wait.
 
-        Optional besides what stands here: ``def ping(self, session: Session) -> None``, called twice a second for every
-        open connection, where the exchange sends heartbeats of its own; ``client_ids: ClassVar[str] = "ever"`` where a
-        client order id may never be used again ("open", the default: not while its order is open); ``settings:
-        ClassVar[Mapping[str, Any]]``, further keys of the section under which the adapter is judged; ``waivers:
+    Optional besides what stands here: ``def ping(self, session: Session) -> None``, called twice a second for every
+    open connection, where the exchange sends heartbeats of its own; ``client_ids: ClassVar[str] = "ever"`` where a
+    client order id may never be used again ("open", the default: not while its order is open); ``settings:
+    ClassVar[Mapping[str, Any]]``, further keys of the section under which the adapter is judged; ``waivers:
     ClassVar[Mapping[str, str]]``, cases that the exchange can't meet, each with the reason; ``simulated:
     ClassVar[Mapping[str, Any]]``, further arguments of ``Simulation``, for an exchange whose numbers are of another
     size (``first_id``) or whose times are coarser (``clock_step_ms``).
