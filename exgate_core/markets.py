@@ -18,7 +18,7 @@ class MarketList:
     def __init__(self, markets: Iterable[Market]) -> None:
         self._symbols: dict[str, Market] = {}
         self._ids: dict[str, Market] = {}
-        self._spellings: dict[str, tuple[Market, ...]] = {}
+        self._spellings: dict[str, tuple[Market, ...]] | None = None
         for market in sorted(markets, key=lambda market: not market.active):
             self._add(market)
 
@@ -26,9 +26,6 @@ class MarketList:
         if self._symbols.setdefault(market.symbol, market) is not market:
             return
         self._ids.setdefault(market.id, market)
-        names = {f"{market.base}{separator}{market.quote}".casefold() for separator in _SEPARATORS}
-        for name in names | {market.id.casefold()}:
-            self._spellings[name] = (*self._spellings.get(name, ()), market)
 
     def get(self, symbol: str) -> Market | None:
         """The market with exactly this unified symbol."""
@@ -45,7 +42,7 @@ class MarketList:
     def _by_spelling(self, text: str) -> Market:
         if not text:
             raise InvalidArgument.of("symbol", "is missing; write it as BASE/QUOTE, for example BTC/USDT")
-        found = self._spellings.get(text.casefold(), ()) if len(text) <= _LONGEST_NAME else ()
+        found = self._by_name().get(text.casefold(), ()) if len(text) <= _LONGEST_NAME else ()
         if len(found) == 1:
             return found[0]
         if found:
@@ -53,6 +50,16 @@ class MarketList:
         near = get_close_matches(text[:_LONGEST_NAME].upper(), self._symbols, n=3, cutoff=0.5)
         hint = f"the nearest are {', '.join(near)}" if near else "see /v1/{exchange}/markets"
         raise InvalidArgument.of("symbol", f"no such market; {hint}", reason="UNKNOWN_SYMBOL")
+
+    def _by_name(self) -> dict[str, tuple[Market, ...]]:
+        # Most callers write symbols or ids: the other spellings, five for each market, are made when one is asked for.
+        if self._spellings is None:
+            self._spellings = {}
+            for market in self:
+                names = {f"{market.base}{separator}{market.quote}".casefold() for separator in _SEPARATORS}
+                for name in names | {market.id.casefold()}:
+                    self._spellings[name] = (*self._spellings.get(name, ()), market)
+        return self._spellings
 
     def __iter__(self) -> Iterator[Market]:
         return iter(self._symbols.values())

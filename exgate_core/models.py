@@ -23,7 +23,7 @@ Level = tuple[str, str]
 """One price level: (price, amount)."""
 
 
-class Market(Struct, frozen=True, kw_only=True):
+class Market(Struct, frozen=True, kw_only=True, gc=False):
     """One spot market as its exchange lists it. An empty rule is one the exchange doesn't state."""
 
     symbol: str

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 import exgate_binance
 import pytest
 from exgate_binance import parse
 from exgate_binance.dialect import BinanceDialect
+from exgate_binance.exchange import Binance
 from exgate_binance.joining import Join
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from msgspec import ValidationError
 
 from exgate_core.book import Book
 from exgate_core.errors import Unavailable
+from exgate_core.fetch import Response, decode
 from exgate_core.models import AccountCapabilities, Depth, DepthDelta, ExchangeCapabilities, Side, Trade
 from exgate_core.sockets import Control
 
@@ -66,6 +69,43 @@ def test_every_digit_of_a_book_survives(bids: list[tuple[str, str]], asks: list[
 def test_numbers_that_are_not_text_are_refused() -> None:
     with pytest.raises(ValidationError):
         parse.raw_trade_frame(b'{"stream":"x@trade","data":{"t":1,"p":0.1,"q":"1","T":1,"m":true}}')
+
+
+class _Listing:
+    """The context of an exchange whose market list is this text."""
+
+    name, settings, sandbox = "binance", None, False
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.sleep, self.base_url = anyio.sleep, "https://exchange"
+
+    def http(self, *_: object, **__: object) -> _Listing:
+        return self
+
+    def ws(self, *_: object) -> None:
+        return None
+
+    async def get_json(self, path: str, decoder: Any, **_: object) -> Any:
+        return decode(Response(200, {}, self._body), decoder)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("change", [("PRICE_FILTER", 5), ("symbol", None), ("filters", "x"), ("baseAsset", 1.5)])
+async def test_a_market_that_cant_be_read_makes_the_list_no_answer(change: tuple[str, object]) -> None:
+    one = {"symbol": "AB", "status": "TRADING", "baseAsset": "A", "quoteAsset": "B", "isSpotTradingAllowed": True}
+    fine = {**one, "filters": [{"filterType": "PRICE_FILTER", "tickSize": "0.1"}]}
+    field, value = change
+    broken = {**fine, **({"filters": [{"filterType": value}]} if field == "PRICE_FILTER" else {field: value})}
+
+    async def listed(*symbols: object) -> list[str]:
+        adapter = Binance(_Listing(json.dumps({"symbols": symbols}).encode()))  # type: ignore[arg-type]
+        return [market.tick_size for market in await adapter.markets()]
+
+    assert await listed(fine, fine) == ["0.1", "0.1"]
+    with pytest.raises(Unavailable) as caught:
+        await listed(fine, broken)
+    assert caught.value.reason == "BAD_ANSWER"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import msgspec
 
 from exgate_core.client import Context
 from exgate_core.errors import InvalidArgument, Unavailable
+from exgate_core.fetch import bad_answer
 from exgate_core.hookspecs import EmitDepth, EmitTrades, hookimpl
 from exgate_core.models import Depth, Market, Trade
 from exgate_core.sockets import Subscription
@@ -44,9 +45,14 @@ class Binance:
     async def markets(self) -> Sequence[Market]:
         """All spot markets, those that don't trade now as inactive."""
         weight = self._host.weights.markets
-        info = await self._get("/api/v3/exchangeInfo", parse.EXCHANGE_INFO, dict(self._host.markets), weight)
+        path = "/api/v3/exchangeInfo"
+        info = await self._get(path, parse.EXCHANGE_INFO, dict(self._host.markets), weight)
+        try:
+            found = parse.markets(info)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise bad_answer(self._http.base_url + path, str(error)) from error
         self.order_limits = order_limits(info.rate_limits)
-        return parse.markets(info)
+        return found
 
     @hookimpl
     async def depth(self, market: Market, limit: int) -> Depth:

@@ -6,8 +6,10 @@ each function). Prices and amounts are JSON strings throughout; ids and times ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from exgate_core.models import Depth, Level, Market, Trade
 
@@ -78,7 +80,7 @@ class _DepthFrame(Struct, frozen=True, gc=False):
     data: DepthEvent
 
 
-class _Filter(Struct, frozen=True, rename="camel"):
+class _Filter(Struct, frozen=True, rename="camel", gc=False):
     filter_type: str
     tick_size: str = ""
     step_size: str = ""
@@ -87,7 +89,7 @@ class _Filter(Struct, frozen=True, rename="camel"):
     min_notional: str = ""
 
 
-class _Symbol(Struct, frozen=True, rename="camel"):
+class _Symbol(Struct, frozen=True, rename="camel", gc=False):
     symbol: str
     status: str
     base_asset: str
@@ -99,7 +101,8 @@ class _Symbol(Struct, frozen=True, rename="camel"):
 class ExchangeInfo(Struct, frozen=True, rename="camel"):
     """An answer of ``GET /api/v3/exchangeInfo``."""
 
-    symbols: list[_Symbol]
+    symbols: list[Raw]
+    """Each still to be read: ``markets`` does it one by one, so that thousands of filters never exist at once."""
     rate_limits: list[RateLimit] = []
 
 
@@ -112,6 +115,7 @@ DEPTH = msgspec.json.Decoder(RestDepth)
 TRADES = msgspec.json.Decoder(list[RestTrade])
 AGGREGATES = msgspec.json.Decoder(list[AggregateTrade])
 EXCHANGE_INFO = msgspec.json.Decoder(ExchangeInfo)
+_SYMBOL = msgspec.json.Decoder(_Symbol).decode
 _ERROR = msgspec.json.Decoder(_Error)
 _RAW_FRAME = msgspec.json.Decoder(_RawFrame).decode
 _AGGREGATE_FRAME = msgspec.json.Decoder(_AggregateFrame).decode
@@ -119,25 +123,33 @@ _DEPTH_FRAME = msgspec.json.Decoder(_DepthFrame).decode
 
 
 def markets(info: ExchangeInfo) -> list[Market]:
-    """Every spot market ("Exchange information"; filters.md: PRICE_FILTER, LOT_SIZE, NOTIONAL, MIN_NOTIONAL)."""
-    return [_market(symbol) for symbol in info.symbols if symbol.is_spot_trading_allowed]
+    """Every spot market ("Exchange information"; filters.md: PRICE_FILTER, LOT_SIZE, NOTIONAL, MIN_NOTIONAL).
 
-
-def _market(symbol: _Symbol) -> Market:
-    filters = {rule.filter_type: rule for rule in symbol.filters}
+    Raises msgspec.MsgspecError where one can't be read.
+    """
     none = _Filter("")
+    kept: dict[str, str] = {}
+    same = kept.setdefault
+    symbols = map(_SYMBOL, info.symbols)
+    return [_market(symbol, none, same) for symbol in symbols if symbol.is_spot_trading_allowed]
+
+
+def _market(symbol: _Symbol, none: _Filter, same: Callable[[str, str], str]) -> Market:
+    # ``same``: thousands of markets have the same few steps, which are kept once
+    filters = {rule.filter_type: rule for rule in symbol.filters}
     lot = filters.get("LOT_SIZE", none)
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL", none)
+    tick = filters.get("PRICE_FILTER", none).tick_size
     return Market(
         symbol=f"{symbol.base_asset}/{symbol.quote_asset}",
         id=symbol.symbol,
         base=symbol.base_asset,
-        quote=symbol.quote_asset,
-        tick_size=filters.get("PRICE_FILTER", none).tick_size,
-        step_size=lot.step_size,
-        min_amount=lot.min_qty,
-        max_amount=lot.max_qty,
-        min_notional=notional.min_notional,
+        quote=same(symbol.quote_asset, symbol.quote_asset),
+        tick_size=same(tick, tick),
+        step_size=same(lot.step_size, lot.step_size),
+        min_amount=same(lot.min_qty, lot.min_qty),
+        max_amount=same(lot.max_qty, lot.max_qty),
+        min_notional=same(notional.min_notional, notional.min_notional),
         active=symbol.status == "TRADING",
     )
 
