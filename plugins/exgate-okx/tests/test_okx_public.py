@@ -174,6 +174,16 @@ async def test_older_trades_after_an_id_page_by_page(venue: Any) -> None:
     ]
 
 
+async def test_the_one_trade_before_the_newest_comes_from_the_history(venue: Any) -> None:
+    venue.state.faults = [
+        {"match": "market/trades", "status": 200, "body": history(5002, 5501), "times": -1},
+        {"match": "history-trades.*after=5003", "status": 200, "body": history(5001, 5002), "times": -1},
+    ]
+    async with public(venue) as adapter:
+        trades = await adapter.recent_trades(BTC, 2, "5000")
+    assert [trade.id for trade in trades] == ["5001", "5002"]
+
+
 async def test_trades_that_the_history_has_lost_show_as_a_hole_before_the_newest(venue: Any) -> None:
     venue.state.faults = [
         {"match": "market/trades", "status": 200, "body": history(5001, 5500), "times": -1},

@@ -27,7 +27,7 @@ _REFUSALS: Final = {
     "UNKNOWN_SYMBOL": ("51001", "Instrument ID, Instrument ID code or Spread ID doesn't exist."),
 }
 _STATES: Final = {"open": "live", "partially_filled": "partially_filled", "filled": "filled"}
-_SERVICES: Final = {"books": "public", "trades": "public", "trades-all": "business"}
+_SERVICES: Final = {"books": "public", "trades-all": "business"}
 _DEPTH: Final = 400
 _MANY: Final = 1_000_000
 
