@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exgate_core.access import TOKEN_FILE, Caller, Guard, Tokens, check_bind, is_local, load_tokens
+from exgate_core.access import TOKEN_FILE, Caller, Guard, Tokens, check_bind, is_local, load_tokens, tls_files
 from exgate_core.errors import (
     ExGateError,
     FailedPrecondition,
@@ -101,6 +101,8 @@ def test_a_name_that_is_bound_on_purpose_is_answered() -> None:
     headers = ("authorization", f"Bearer {TOKEN}")
     bound = guard(host="192.168.7.7", tls="at-proxy")
     bound.check(scope(("host", "192.168.7.7:8000"), headers))
+    named = guard(host="gate.lan", tls="at-proxy")
+    named.check(scope(("host", "gate.lan:8000"), headers))
     for host in ("0.0.0.0", "::"):
         with pytest.raises(PermissionDenied):
             guard(host=host, tls="at-proxy").check(scope(("host", f"{host}:8000"), headers))
@@ -285,13 +287,27 @@ def test_tls_must_name_files_that_are_there(tls: str) -> None:
         check_bind(Server(tls=tls))
 
 
+def test_the_gateways_own_tls_needs_both_files_and_a_proxys_none() -> None:
+    assert tls_files(Server()) is None
+    assert tls_files(Server(tls="at-proxy")) is None
+    assert tls_files(Server(tls="cert.pem:key.pem")) == ("cert.pem", "key.pem")
+
+
+def test_off_loopback_a_missing_token_and_a_wrong_one_are_told_apart() -> None:
+    judge = guard(host="0.0.0.0", tls="at-proxy")
+    for headers, word in (((), "everything here needs"), ((("authorization", "Bearer x"),), "not the right one")):
+        with pytest.raises(Unauthenticated, match=word):
+            judge.check(scope(("host", "gate.example"), *headers))
+
+
 def test_the_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
-    made = load_tokens(tmp_path / "state")
-    file = tmp_path / "state" / TOKEN_FILE
+    state = tmp_path / "not" / "there" / "yet"
+    made = load_tokens(state)
+    file = state / TOKEN_FILE
     token = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert len(token) >= 40
-    assert load_tokens(tmp_path / "state").digests == made.digests
+    assert load_tokens(state).digests == made.digests
     assert token not in repr(made)
     assert guard(made).caller(scope(("authorization", f"Bearer {token}"))).grant == OWNER
 

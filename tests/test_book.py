@@ -132,6 +132,8 @@ def test_a_window_drops_what_falls_out_and_waits_for_what_comes_in() -> None:
     assert not made.covers(2)
     assert made.apply(delta(12, 13, [("8", "3")]))
     assert made.covers(2)
+    assert made.apply(delta(13, 14, [("8", "0"), ("7", "1")]))  # what came in lies beyond the snapshot's worst level
+    assert made.covers(2)
     short = book([("9", "1")], [("10", "1")], levels=2, window=True)
     assert short.covers(2)
     assert short.apply(delta(10, 11, [("8", "1"), ("7", "1")]))

@@ -254,6 +254,24 @@ async def test_a_client_id_replays_an_outcome_that_was_never_delivered(room: Roo
     assert desk.sends == 1
 
 
+async def test_a_client_id_replays_what_was_first_told_as_unknown(room: Room) -> None:
+    desk = Desk()
+    desk.script.append("drop_after")
+    desk.finds.extend(["fail"] * 50)
+    assert isinstance(await failure(lambda: room.place(desk, key="", client_order_id="1")), OutcomeUnknown)
+    desk.finds.clear()
+    assert (await room.place(desk, key="", client_order_id="1")).order_id == "1000"
+    assert desk.sends == 1
+
+
+async def test_a_client_id_that_can_be_none_is_refused_by_its_name(room: Room) -> None:
+    desk = Desk()
+    for name in ("a b", "../x", "x" * 129):
+        error = await failure(lambda name=name: room.place(desk, key="", client_order_id=name))  # type: ignore[misc]
+        assert isinstance(error, InvalidArgument) and "options.client_order_id" in error.message
+    assert (desk.sends, await room.journal.undecided()) == (0, [])
+
+
 async def test_a_client_id_that_was_refused_may_be_used_again(room: Room) -> None:
     desk = Desk()
     desk.script.append("refuse")

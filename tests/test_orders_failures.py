@@ -18,8 +18,8 @@ from exgate_core.errors import (
     OutcomeUnknown,
     Refused,
 )
-from exgate_core.models import OrderRequest
-from tests.support.desk import Desk
+from exgate_core.models import CancelResult, Market, OrderRequest
+from tests.support.desk import BTC, Desk
 from tests.support.room import Room, failure, foreign, opened
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +100,29 @@ async def test_draining_refuses_new_orders_and_waits_for_those_under_way(room: R
     assert await draining
     assert (await under_way).order_id == "1000"
     assert (await room.place(desk)).order_id == "1000"
+
+
+async def test_draining_waits_for_a_cancel_under_way(room: Room) -> None:
+    gate = asyncio.Event()
+
+    class Slow(Desk):
+        async def cancel_order(self, market: Market | None, order_id: str, client_order_id: str) -> CancelResult:
+            await gate.wait()
+            return await super().cancel_order(market, order_id, client_order_id)
+
+    desk = Slow()
+    placed = await room.place(desk)
+    cancelling = asyncio.ensure_future(room.orders.cancel(desk, BTC, placed.order_id, ""))
+    await anyio.lowlevel.checkpoint()
+    draining = asyncio.ensure_future(room.orders.drain(5))
+    while not room.orders.closing:
+        await anyio.lowlevel.checkpoint()
+    for _ in range(20):
+        await anyio.lowlevel.checkpoint()
+    assert not draining.done()
+    gate.set()
+    assert (await cancelling).status == "canceled"
+    assert await draining
 
 
 async def test_draining_gives_up_at_its_deadline(room: Room) -> None:

@@ -61,6 +61,11 @@ BAD_SYNTAX = [
 ]
 
 
+def test_an_empty_body_is_called_empty() -> None:
+    for body in (b"", b" \n"):
+        assert "is empty" in refused(body).message
+
+
 @pytest.mark.parametrize("body", BAD_SYNTAX, ids=range(len(BAD_SYNTAX)))
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     assert refused(body).violations[0].field in ("body", "a")

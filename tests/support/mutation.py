@@ -32,13 +32,13 @@ Change = Callable[[ast.AST], None]
 
 def count(source: str) -> int:
     """How many there are."""
-    return sum(len(list(_changes(node))) for node in ast.walk(ast.parse(source)))
+    return sum(len(list(_changes(node))) for node in _nodes(ast.parse(source)))
 
 
 def pick(path: str, source: str, number: int) -> Mutant:
     """One of them, by its number."""
     tree, left = ast.parse(source), number
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         found = list(_changes(node))
         if left < len(found):
             before, (what, change) = ast.unparse(node), found[left]
@@ -47,6 +47,27 @@ def pick(path: str, source: str, number: int) -> Mutant:
             return Mutant(path, getattr(node, "lineno", 0), shown, ast.unparse(ast.fix_missing_locations(tree)))
         left -= len(found)
     raise IndexError(number)
+
+
+def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those whose change nobody could see: how much of a text is shown, what classes say about memory,
+    what is imported for types, what only tests of crashes listen to."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name, value in ast.iter_fields(node):
+            if not (isinstance(node, ast.ClassDef) and name == "keywords"):
+                children = value if isinstance(value, list) else [value]
+                waiting += [child for child in children if isinstance(child, ast.AST) and not _is_unseen(child)]
+
+
+def _is_unseen(node: ast.AST) -> bool:
+    if isinstance(node, ast.FormattedValue | ast.JoinedStr):
+        return True
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING"
+    return isinstance(node, ast.Expr) and ast.unparse(node).startswith(("self._step(", "os.fsync(", "_log.", "_LOG."))
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
