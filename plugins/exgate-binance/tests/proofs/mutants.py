@@ -33,12 +33,14 @@ SOURCE = HERE.parents[2] / "src" / PACKAGE
 TOOL = ROOT / ".dev" / "mutation"
 GOAL, GOAL_SHORT = 0.85, 0.7
 SIDE_BY_SIDE = 6
+US_CASES = ("C01", "C09", "C14", "C15", "C16", "C30", "C32", "C40")
+"""What Binance.US has of its own: prices, options, history, no sandbox."""
 LIMIT = 90.0
 
 CONFIG = """[cosmic-ray]
 module-path = "{package}"
 timeout = {limit}
-excluded-modules = ["{package}/fake.py", "{package}/fake_rules.py"]
+excluded-modules = [{fakes}]
 test-command = "{python} {script} --judge"
 
 [cosmic-ray.distributor]
@@ -86,25 +88,27 @@ async def judge() -> str:
     from exgate_testing.judging import judge as judge_one
     from exgate_testing.subjects import subject
 
-    trial = subject("binance", plugin="exgate-binance", fake=BinanceFake)
-    pairs = list(chosen())
-    random.Random(1).shuffle(pairs)  # neighbours fail together: the first ones should be of every kind
-    beside = iter([pair for pair in pairs if not pair[0].alone])
-    failed: list[str] = []
+    whole = subject("binance", plugin="exgate-binance", fake=BinanceFake)
+    other = subject("binanceus", plugin="exgate-binance", fake=BinanceFake)
+    trials = [(whole, *pair) for pair in chosen()] + [(other, *pair) for pair in chosen(US_CASES)]
+    # Neighbours fail together: the first ones should be of every kind.
+    random.Random(1).shuffle(trials)
+    beside, failed = iter([trial for trial in trials if not trial[1].alone]), list[str]()
+
+    async def attempt(trial: Any, case: Any, variant: str) -> None:
+        verdict = await judge_one(trial, case, variant, {})
+        if verdict.result == "failed":
+            failed.append(f"{verdict.label} {verdict.why[:120]}")
 
     async def work() -> None:
-        for case, variant in beside:
-            if failed:
-                return
-            verdict = await judge_one(trial, case, variant, {})
-            if verdict.result == "failed":
-                failed.append(f"{verdict.label} {verdict.why[:120]}")
+        for trial in beside:
+            if not failed:
+                await attempt(*trial)
 
     await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE)))
-    for case, variant in pairs:
-        if case.alone and not failed:
-            verdict = await judge_one(trial, case, variant, {})
-            failed += [f"{verdict.label} {verdict.why[:120]}"] if verdict.result == "failed" else []
+    for trial in trials:
+        if trial[1].alone and not failed:
+            await attempt(*trial)
     return failed[0] if failed else ""
 
 
@@ -135,7 +139,7 @@ def run(folder: Path, *arguments: str, **more: Any) -> str:
     program = str(TOOL / "bin" / arguments[0])
     done = subprocess.run([program, *arguments[1:]], cwd=folder, capture_output=True, text=True, check=False, **more)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return str(done.stdout)
 
 
 def unchanging(source: str) -> list[tuple[int, int, int, int]]:
@@ -162,7 +166,8 @@ def alive(rows: list[list[Any]], folder: Path, only: str) -> Iterator[list[Any]]
 def sample(folder: Path, count: int, seed: int, only: str) -> dict[str, list[Any]]:
     """Mark all but the chosen mutants as skipped; the chosen ones by their job."""
     database = str(folder / "session.sqlite")
-    config = CONFIG.format(package=PACKAGE, limit=LIMIT, python=sys.executable, script=HERE)
+    fakes = ", ".join(f'"{PACKAGE}/{path.name}"' for path in sorted((folder / PACKAGE).glob("fake*.py")))
+    config = CONFIG.format(package=PACKAGE, limit=LIMIT, python=sys.executable, script=HERE, fakes=fakes)
     (folder / "config.toml").write_text(config)
     run(folder, "cosmic-ray", "init", "config.toml", database)
     rows = json.loads(run(folder, "python", "-c", INVENTORY, database))
