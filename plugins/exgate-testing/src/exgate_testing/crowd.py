@@ -17,7 +17,7 @@ GAP = 10
 """Ticks between the middle of a market and the best level of a side that ``books`` makes."""
 _WEALTH = 10**60
 _MOST = 10**30
-_ODD = (1, 7, 10, 13, 100, 37, 1000, 271)
+_ODD = (1, 7, 10, 13, 100, 37, 1000)  # seven, so that both sides of a book get all of them
 DIGITS = 900_719_925_474_099_301
 """Steps: an amount that a float can't hold."""
 
@@ -71,7 +71,7 @@ class Crowd:
     def rest(self, market: Market, side: Literal["buy", "sell"], offset: int, steps: int = 0) -> int:
         """One resting order; returns its number, for ``withdraw``."""
         self._rests += 1
-        amount = steps or self._steps(market, 1) + _ODD[self._rests % len(_ODD)]
+        amount = steps or self._steps(market, _ODD[self._rests % len(_ODD)])
         place = Place(MAKER, market.symbol, side == "buy", price=self.middle(market) + offset, amount=amount)
         return self._world.engine.submit_place(place).id
 
@@ -86,7 +86,7 @@ class Crowd:
             self._trades += 1
             number = self._trades
             buy, offset = number % 2 == 0, number % 7 - 3
-            amount = DIGITS if number % 5 == 0 else self._steps(market, 1) + _ODD[number % len(_ODD)]
+            amount = DIGITS if number % 5 == 0 else self._steps(market, _ODD[number % len(_ODD)])
             self.rest(market, "sell" if buy else "buy", offset, amount)
             self._take(market, buy, offset, amount)
         return self._world.trades(market.symbol, 10**9, before)

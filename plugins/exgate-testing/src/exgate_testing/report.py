@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from .judging import Verdict, counts
 from .subjects import Subject
+from .table import load
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -69,7 +70,8 @@ def text(found: Report) -> Iterator[str]:
 
 
 def _short(labels: Sequence[str]) -> Iterator[str]:
-    """Variants of one case together: ``C50[drop html]``."""
+    """Variants of one case together: ``C50[drop html]``, or ``C50`` where it is all of them."""
+    known = load()
     for case, group in groupby(labels, lambda label: label.partition("[")[0]):
         variants = [label.partition("[")[2].rstrip("]") for label in group]
-        yield case + (f"[{' '.join(variants)}]" if variants[0] else "")
+        yield case + (f"[{' '.join(variants)}]" if len(variants) < len(known[case].variants) else "")
