@@ -107,6 +107,7 @@ def load() -> dict[str, Case]:
     from . import (  # noqa: F401 - they enter their cases
         cases_books,
         cases_errors,
+        cases_joins,
         cases_life,
         cases_lookups,
         cases_orders,

@@ -1,0 +1,82 @@
+"""Cases about the moment at which a snapshot of a book and the stream of its changes are joined, and about quiet."""
+
+from __future__ import annotations
+
+import anyio
+
+from .cases_books import Watch
+from .checks import expect, hold
+from .fakes import Reply, Request
+from .house import House, Terms, open_house
+from .subjects import Subject
+from .table import case, every, needs, wired
+
+_FAST = Terms(speed=25.0, tolerate=2.0)
+_CHANGES = 4
+_book = every(needs("depth", "pull_depth"), wired)
+
+
+@case(
+    "C88",
+    "a quiet book",
+    "a book in which nothing happens is shown locally as long as its connection is alive",
+    _book,
+)
+async def quiet(subject: Subject, variant: str) -> None:
+    """Three times as long as was tolerated."""
+    async with open_house(subject, _FAST) as house:
+        house.crowd.books(15)
+        watch = Watch(house)
+        await watch.local("the first copy")
+        start, looks, local = house.now(), 0, 0
+        while house.now() - start < 3 * _FAST.tolerate:
+            answer = await watch.look()
+            looks, local = looks + 1, local + (answer.headers.get("exgate-source") == "local")
+            await anyio.sleep(0.005)
+        hold(local >= 0.9 * looks, f"of {looks} looks at a quiet book only {local} were answered by the copy")
+
+
+@case(
+    "C89",
+    "changes while the snapshot is on its way",
+    "whatever happens to a book between subscribing and the snapshot, the copy becomes the true book",
+    _book,
+    variants=("older", "newer", "between"),
+)
+async def race(subject: Subject, variant: str) -> None:
+    """The snapshot is older than the first change that the stream brings, newer than all of them, or in between."""
+    async with open_house(subject, _FAST) as house:
+        house.crowd.books(15)
+        watch, left = Watch(house), [2]
+        fake, market = house.wire.fake, house.market
+        honest = fake.answer
+
+        def change() -> None:
+            for number in range(_CHANGES):
+                house.crowd.rest(market, "buy", -5 - number)
+                house.crowd.rest(market, "sell", 5 + number)
+
+        def answer(request: Request) -> Reply:
+            if fake.operation(request) != "depth" or not left[0]:
+                return honest(request)
+            left[0] -= 1
+            if variant == "older":
+                reply = honest(request)
+                change()
+                return reply
+            change()
+            reply = honest(request)
+            if variant == "between":
+                change()
+            return reply
+
+        fake.answer = answer  # type: ignore[method-assign]
+        await _becomes_true(house, watch)
+
+
+async def _becomes_true(house: House, watch: Watch) -> None:
+    await watch.local("changes while the snapshot was on its way")
+    before = watch.locals
+    house.crowd.rest(house.market, "sell", 40)
+    await watch.local("a change after that")
+    expect(watch.locals > before, True, "local answers after that")
