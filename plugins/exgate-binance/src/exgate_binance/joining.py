@@ -49,6 +49,6 @@ class Join:
         if event.u <= self._last:
             return  # in the snapshot already, or the second copy of an event while a connection is replaced
         # Amounts are absolute: an event that begins before the book's state and ends after it may be applied.
-        previous = self._last if event.U <= self._last + 1 else event.U - 1
+        previous = max(self._last, event.U - 1)
         self._last = event.u
         self._emit(DepthDelta(bids=event.b, asks=event.a, previous=previous, sequence=event.u, timestamp=event.E))
