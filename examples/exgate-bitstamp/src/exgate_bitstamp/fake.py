@@ -121,6 +121,10 @@ class BitstampFake:
         reply = _failed(400, "400.002", "Request rejected due to exceeded rate limit.")
         return Reply(reply.body, 400, {"Retry-After": "1"})
 
+    def weight(self, request: Request) -> int:
+        """Every request counts one."""
+        return 1
+
     # --- WebSocket
 
     def opened(self, session: Session) -> None:
