@@ -245,6 +245,9 @@ async def test_a_question_with_a_refused_timestamp_is_asked_again(venue: Any) ->
         ('{"code":"50011","msg":"Rate limit reached","data":[]}', 200, RateLimited),
         ('{"code":"50001","msg":"Service temporarily unavailable","data":[]}', 503, Unavailable),
         ('{"code":"0","msg":"","data":[{"details":[{"ccy":"BTC"}]}]}', 200, Unavailable),
+        ('{"code":"50004","msg":"API endpoint request timeout.","data":[]}', 400, Unavailable),
+        ('{"code":"50013","msg":"Systems are busy.","data":[]}', 429, Unavailable),
+        ("<html>", 429, RateLimited),
     ],
 )
 async def test_a_bad_answer_never_becomes_balances(
@@ -484,6 +487,9 @@ async def test_what_an_account_orders_too_fast_keeps_nothing_else(venue: Any) ->
                 await desk.place_order(limit_order())
             assert way.budget.paused_for == 0
             assert await desk.balances()
+            with pytest.raises(RateLimited, match="Nothing was sent"):
+                await desk.place_order(limit_order())
+    assert len(requests(venue, "trade/order")) == 1
 
 
 # -- post-only orders

@@ -11,11 +11,13 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from exgate_testing.fakes import Keys, OwnTrade, Reply, Request, Session, Simulation
+from exgate_testing.own import Example
 from msgspec.structs import replace
 
 from exgate_core.errors import DUPLICATE, NotFound, Refused
 from exgate_core.models import Depth, DepthDelta, Level, Market, Order, OrderRequest, Trade
 
+from .fake_examples import all_examples
 from .fake_rules import PRIVATE, ROUTES, Problem, check_signed, limit_of, needed, order_of, ordered_type
 
 _REFUSALS: Final = {
@@ -59,6 +61,7 @@ class OkxFake:
         api_secret="22582BD0CFF14C41EDBF1AB98506286D",
         passphrase="correct-horse-16",
     )
+    examples: ClassVar[Sequence[Example]] = all_examples()
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation

@@ -20,6 +20,8 @@ from .settings import OkxSettings
 
 T = TypeVar("T")
 
+_PATIENCE = 1.0
+"""Seconds that an order or a cancel waits for its turn: much later it would be another order."""
 DEMO = {"x-simulated-trading": "1"}
 """What makes a request one to the demo trading service ("Demo Trading Services")."""
 
@@ -69,7 +71,10 @@ class Wire:
         ``sign`` makes the headers of a private request, when the limits let it go.
         """
         until = self._clock.monotonic() + (self._deadline if deadline is None else deadline)
-        await self._meter.take(method, endpoint, instrument, lane, until - self._clock.monotonic())
+        left = until - self._clock.monotonic()
+        await self._meter.take(method, endpoint, instrument, lane, left if method == "GET" else _PATIENCE)
+        if method != "GET" and self._budget is not None:
+            await self._budget.take(0, lane, _PATIENCE)
         response = await self._http.request(
             method,
             endpoint.path,
@@ -91,8 +96,8 @@ class Wire:
 
 
 def _says_it_itself(response: Response) -> bool:
-    """Whether a 429 is OKX's own, whose window is known; one of a wall before it closes the budget for longer."""
-    return isinstance(error_of(response), RateLimited)
+    """Whether a 429 is OKX's own, whose codes say what to do; one of a wall before it closes the budget for longer."""
+    return code_of(response) is not None
 
 
 def rows(response: Response, decoder: msgspec.json.Decoder[Envelope[T]]) -> list[T]:
@@ -125,7 +130,8 @@ def code_of(response: Response) -> _Failure | None:
 
 def _unusable(response: Response) -> ExGateError:
     said = code_of(response)
+    if said is not None:
+        return Unavailable(f"OKX answered {response.status}, {said.code} {said.msg}")
     if response.status != 200:
-        return failure(response, f"{said.code} {said.msg}" if said is not None else "")
-    text = f"OKX answered {said.code} {said.msg}" if said is not None else "OKX gave an answer that can't be read"
-    return Unavailable(text)
+        return failure(response)
+    return Unavailable("OKX gave an answer that can't be read", reason="BAD_ANSWER")
