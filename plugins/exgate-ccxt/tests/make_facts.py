@@ -249,11 +249,35 @@ async def measure(exchange_id: str) -> tuple[Fact, dict[str, str]]:
     ), why
 
 
-_BASE = frozenset(
-    """alpaca aster backpack bequant binance binanceus bingx bitfinex bitso bitstamp bitvavo btcmarkets bybit bybiteu
-    bybitid coinbaseexchange cryptocom deribit fmfwio hitbtc kraken kucoin mexc myokx okx okxus whitebit woo""".split()
-)
-"""Exchanges known to read the amount of a market buy in the base asset; of others only the request is known."""
+_NAMED = "its parameter for the quote asset has another name"
+_BASE = {
+    "alpaca": "orders.md of its documents: qty is the amount to trade, notional the dollars, never both",
+    "aster": "spot API V3, New Order: MARKET takes quantity or quoteOrderQty",
+    "backpack": f"quantity; {_NAMED}, quoteQuantity",
+    "binance": "rest-api.md, New order: MARKET with quantity = the amount of the base asset",
+    "binanceus": "rest-api.md, Create new order: MARKET with quantity = the amount of the base asset",
+    "bingx": f"quantity; {_NAMED}, quoteOrderQty",
+    "bitso": f"major; {_NAMED}, minor",
+    "bitstamp": "Buy market order; an amount of the counter asset goes to another address, Buy instant order",
+    "bitvavo": f"amount; {_NAMED}, amountQuote",
+    "btcmarkets": f"amount; {_NAMED}, targetAmount",
+    "bybit": "create-order: marketUnit=baseCoin; acct-mode: the account that doesn't know it is gone",
+    "bybiteu": "as bybit",
+    "bybitid": "as bybit",
+    "coinbaseexchange": f"size; {_NAMED}, funds",
+    "cryptocom": f"quantity; {_NAMED}, notional",
+    "kraken": "Add Order: volume is the quantity in terms of the base asset, unless oflags has viqc",
+    "kucoin": "Place a new order: size is the amount of base currency, funds the quote currency",
+    "mexc": f"quantity; {_NAMED}, quoteOrderQty",
+    "myokx": "as okx",
+    "okx": "tgtCcy=base_ccy is in the request",
+    "okxus": "as okx",
+    "whitebit": "order/stock_market, the address for amounts of the base asset",
+    "woo": f"quantity; {_NAMED}, amount",
+}
+"""Exchanges that read the amount of a market buy in the base asset, and why that is sure. Of all others only the
+request is known: there a base amount is refused. Bitfinex, deribit and hitbtc with its likes are among them, whose
+documents at hand don't say it in so many words."""
 _DISTRUSTED = {
     "delta": "a size is a number of lots, and the request doesn't say of how much",
     "phemex": "prices and amounts are scaled integers, which the request check doesn't read",

@@ -84,7 +84,12 @@ def test_a_limit_is_proof_only_where_the_exchange_says_so() -> None:
     limited = proven(error, sent("{}", 429, **{"Retry-After": "7"}), "binance")
     assert isinstance(limited, RateLimited)
     assert limited.retry_after == 7
-    assert proven(error, sent("{}", 429), "zaif") is error
+    for name in ("zaif", "kucoin", "okx"):
+        assert proven(error, sent("{}", 429), name) is error
+    assert proven(error, sent("{}", 429, "cancel"), "okx") is error
+    rejected = '{"error":["EOrder:Rate limit exceeded"]}'
+    assert isinstance(proven(error, sent(rejected, 200), "kraken"), RateLimited)
+    assert proven(error, sent('{"error":["EGeneral:Temporary lockout"]}', 200), "kraken") is error
 
 
 @pytest.fixture
