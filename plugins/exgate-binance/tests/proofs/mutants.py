@@ -32,7 +32,7 @@ PACKAGE = "exgate_binance"
 SOURCE = HERE.parents[2] / "src" / PACKAGE
 TOOL = ROOT / ".dev" / "mutation"
 GOAL, GOAL_SHORT = 0.85, 0.7
-SIDE_BY_SIDE = 6
+SIDE_BY_SIDE = 4
 FIRST = ("C01", "C09", "C15", "C25", "C40", "C47", "C48", "C70", "C80", "C89")
 US_CASES = ("C01", "C09", "C14", "C15", "C16", "C30", "C32", "C40")
 """What Binance.US has of its own: prices, options, history, no sandbox."""
@@ -99,6 +99,8 @@ async def judge() -> str:
 
     async def attempt(trial: Any, case: Any, variant: str) -> None:
         verdict = await judge_one(trial, case, variant, {})
+        if verdict.result == "failed":  # on a busy machine that may be bad luck: a fault is found again
+            verdict = await judge_one(trial, case, variant, {})
         if verdict.result == "failed":
             failed.append(f"{verdict.label} {verdict.why[:120]}")
 
