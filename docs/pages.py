@@ -23,7 +23,8 @@ HOOKS_HEAD = """\
 <!-- made by docs/pages.py from hookspecs.py, models.py, client.py and errors.py: change those -->
 
 Everything that a plugin can implement, and every value that goes in and out. How to begin stands in
-[Writing a plugin](writing-a-plugin.md), what may change when in [Versions](versions.md).
+[Writing a plugin](writing-a-plugin.md), a whole package in
+[An exchange in fifteen minutes](fifteen-minutes.md), what may change when in [Versions](versions.md).
 """
 HOOKS_VALUES = """\
 ## Values
