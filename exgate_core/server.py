@@ -19,10 +19,10 @@ from hypercorn.config import Config
 
 from .access import Guard, check_bind, load_tokens, tls_files
 from .connections import Connections, Deadlines
-from .errors import FailedPrecondition, RateLimited
+from .errors import FailedPrecondition
 from .protocols import MAX_FRAME
 from .settings import state_dir
-from .streams import Receive, Send, deny
+from .streams import Capped, Receive, Send
 
 if TYPE_CHECKING:
     from .journal import Step
@@ -124,7 +124,7 @@ async def run(
     """Serve an app on a bound socket until ``stop`` is asked for, then end in order."""
     config = _config(server)
     limit = _descriptors(server.max_connections + server.max_streams) - server.max_streams
-    capped: Any = _Streams(app, server.max_streams)
+    capped: Any = Capped(app, server.max_streams)
     connections = Connections(
         ASGIWrapper(capped), config, max(limit, 1), deadlines or Deadlines(body=server.deadline + 5)
     )
@@ -164,28 +164,6 @@ async def _unless_hurried(work: Coroutine[Any, Any, None], seconds: float, stop:
             task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-class _Streams:
-    """The app with a cap on its WebSockets."""
-
-    def __init__(self, app: App, limit: int) -> None:
-        self._app, self._limit, self._count = app, limit, 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "websocket":
-            await self._app(scope, receive, send)
-            return
-        if self._count >= self._limit:
-            await receive()
-            error = RateLimited(f"{self._limit} are open.", reason="TOO_MANY_STREAMS", retry_after=5)
-            await deny(scope, send, error)
-            return
-        self._count += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._count -= 1
 
 
 def _config(server: Server) -> Config:

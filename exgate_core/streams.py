@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 
-from .errors import ExGateError, Internal, InvalidArgument, Unavailable, Unimplemented
+from .errors import ExGateError, Internal, InvalidArgument, RateLimited, Unavailable, Unimplemented
 from .readers import ReaderClosed
 from .requests import parse_query
 from .status import status_json
@@ -96,6 +96,29 @@ async def pull_trade_socket(
     except Exception:
         _LOG.exception("a stream broke")
         await stream.fail(scope, Internal("a bug in ExGate or a plugin; the log has it."))
+
+
+class Capped:
+    """An app with a cap on its WebSockets."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], limit: int) -> None:
+        self._app, self._limit, self._count = app, limit, 0
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve, or refuse one WebSocket too many."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        if self._count >= self._limit:
+            await receive()
+            error = RateLimited(f"{self._limit} are open.", reason="TOO_MANY_STREAMS", retry_after=5)
+            await deny(scope, send, error)
+            return
+        self._count += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._count -= 1
 
 
 async def deny(scope: Mapping[str, Any], send: Send, error: ExGateError) -> None:

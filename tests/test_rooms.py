@@ -27,7 +27,7 @@ LAYERS = {
     "orders": "rows outcomes client_ids rules journal drafts lookups endings errands cancels orders",
     "whole": "lives accounts wrapping opening entry gateway",
     "doors": "grants rates access caps operations settling replies incoming audit openapi endpoints streams app",
-    "outside": "heads protocols connections watchdog server remote tables oneshot logs verbs commands following "
+    "outside": "heads protocols connections watchdog server asgi remote tables oneshot logs verbs commands following "
     "pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
 }
 """Every room imports only from its own layer, without a circle, and from those above."""
@@ -45,7 +45,7 @@ PLACES = {
 
 PUBLIC = set("errors models numbers clock hookspecs budget client fetch sockets dialects".split())
 """What plugins may import besides the names of ``exgate_core`` itself."""
-JUDGE = PUBLIC | set("access app entry exchange gateway plugins settings".split())
+JUDGE = PUBLIC | set("access app client_ids entry exchange gateway plugins settings".split())
 """What the kit that judges plugins may import: it opens whole gateways."""
 
 LIBRARIES = set("anyio click hypercorn msgspec pluggy starlette aiohttp yarl picows uvloop h11 h2 wsproto".split())
