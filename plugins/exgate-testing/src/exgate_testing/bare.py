@@ -10,8 +10,9 @@ import msgspec
 
 from exgate_core.budget import Budget
 from exgate_core.client import Transport
+from exgate_core.client_ids import own
 from exgate_core.exchange import Exchange, open_exchange
-from exgate_core.models import OrderRequest
+from exgate_core.models import ClientIds, OrderRequest
 from exgate_core.settings import Credentials, Secret
 
 from .fakes import Reply, Request
@@ -26,24 +27,35 @@ class Bare:
     """Both sides of one adapter, open, and the exchange behind them."""
 
     def __init__(
-        self, wire: FakeExchange, exchange: Exchange, account: Any, budget: Budget, sleep: Callable[[float], Any]
+        self,
+        wire: FakeExchange,
+        exchange: Exchange,
+        account: Any,
+        budget: Budget,
+        sleep: Callable[[float], Any],
+        names: ClientIds | None,
     ) -> None:
         self.wire, self.exchange, self.account, self.budget = wire, exchange, account, budget
+        self._names = names
         self.sleep = sleep
         """Wait so many seconds of the exchange's clock."""
         self.market = wire.simulation.markets[0]
 
     def order(self, name: str) -> OrderRequest:
-        """A small order that rests, with this client order id."""
+        """A small order that rests, with this client order id (``name``)."""
         market = self.market
         return OrderRequest(
             market=market,
             side="buy",
             type="limit",
-            client_order_id=name,
+            client_order_id=self.name(name),
             price=_times(market.tick_size, 100_000),
             amount=_times(market.step_size, 10_000),
         )
+
+    def name(self, text: str) -> str:
+        """A client order id as the exchange takes it: the text itself where that fits its rule."""
+        return own(self._names, text) if self._names is not None else text
 
     def answer_once(self, operation: str, reply: Reply) -> None:
         """The next request of an operation gets this answer, whatever it is."""
@@ -85,4 +97,4 @@ async def open_bare(subject: Subject, *, speed: float = 5.0, sandbox: bool = Fal
         account = offer.account(transport.context(subject.name, own, credentials=credentials, exchange=exchange))
         if hasattr(account, "__aenter__"):
             await stack.enter_async_context(account)
-        yield Bare(wire, exchange, account, budget, pace.sleep)
+        yield Bare(wire, exchange, account, budget, pace.sleep, offer.account_capabilities.client_ids)

@@ -62,12 +62,12 @@ async def cost(subject: Subject, variant: str) -> None:
             "balances": account.balances,
             "open orders of one market": lambda: account.pending_orders(market),
             "an order by its id": lambda: account.find_order(market, placed, ""),
-            "an order by its client id": lambda: account.find_order(market, "", _NAME),
+            "an order by its client id": lambda: account.find_order(market, "", bare.name(_NAME)),
             "an id that isn't there": lambda: account.find_order(market, _NUMBER, ""),
-            "a client id that isn't there": lambda: account.find_order(market, "", "nobody"),
+            "a client id that isn't there": lambda: account.find_order(market, "", bare.name("nobody")),
             "a cancel": lambda: account.cancel_order(market, placed, ""),
             "a second cancel": lambda: account.cancel_order(market, placed, ""),
-            "a closed order by its client id": lambda: account.find_order(market, "", _NAME),
+            "a closed order by its client id": lambda: account.find_order(market, "", bare.name(_NAME)),
         }
         if "pending_orders" not in subject.offer.account_capabilities.symbol_needed:
             asked["all open orders"] = lambda: account.pending_orders(None)
@@ -211,7 +211,7 @@ async def limit_of_orders(subject: Subject, variant: str) -> None:
         hold(0 < wait <= 60, f"the wait of {wait} s isn't one to the end of a window")
         expect(bare.wire.operations().count("place_order"), placed, "orders that arrived")
         await bare.account.balances()
-        await bare.account.cancel_order(bare.market, "", "limited-0")
+        await bare.account.cancel_order(bare.market, "", bare.name("limited-0"))
         await bare.sleep(wait + 0.5)
         await bare.account.place_order(bare.order("limited-later"))
 
@@ -229,12 +229,12 @@ async def late(subject: Subject, variant: str) -> None:
         fake, market, world = bare.wire.fake, bare.market, bare.wire.simulation
         await bare.account.place_order(bare.order(_NAME))
         if variant == "canceled":
-            world.cancel(market.symbol, client_order_id=_NAME)
+            world.cancel(market.symbol, client_order_id=bare.name(_NAME))
         elif variant == "filled":
             world.engine.deposit("other", {market.base: "1000"})
             world.engine.place("other", _against(bare))
         order = world.all_orders()[-1]
-        names = {"order_id": (order.order_id, ""), "client_order_id": ("", _NAME)}
+        names = {"order_id": (order.order_id, ""), "client_order_id": ("", bare.name(_NAME))}
         for kind, stated in fake.places.items():  # type: ignore[attr-defined]
             places = [place for place in stated if fake.shows(place, market, order)]  # type: ignore[attr-defined]
             for some in (set(some) for count in range(len(places)) for some in combinations(places, count)):

@@ -28,8 +28,8 @@ class Example(Struct, frozen=True, kw_only=True):
     """One answer of the exchange, and what an adapter must make of it."""
 
     operation: Literal["place_order", "cancel_order", "find_order", "balances"]
-    """An order is placed in the first market with the client id ``example-1``; the order to cancel or to find is
-    number 77 there."""
+    """An order is placed in the first market with the client id ``example-1``, or what the exchange's rule makes of
+    it; the order to cancel or to find is number 77 there."""
     reply: Reply
     means: Meaning
     """refused: provably nothing was done; limited: too many; unknown: an order or a cancel of which nobody can tell;
