@@ -6,7 +6,7 @@ It answers as www.okx.com/docs-v5/en says (2026-06-27), refusals included. Only 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -29,6 +29,7 @@ _REFUSALS: Final = {
     "UNKNOWN_SYMBOL": ("51001", "Instrument ID, Instrument ID code or Spread ID doesn't exist."),
 }
 _STATES: Final = {"open": "live", "partially_filled": "partially_filled", "filled": "filled"}
+_PLACES: Final = ("order", "orders-pending", "orders-history", "orders-history-archive", "fills")
 _SERVICES: Final = {"books": "public", "trades-all": "business"}
 _DEPTH: Final = 400
 _MANY: Final = 1_000_000
@@ -62,9 +63,11 @@ class OkxFake:
         passphrase="correct-horse-16",
     )
     examples: ClassVar[Sequence[Example]] = all_examples()
+    places: ClassVar[Mapping[str, Sequence[str]]] = {"order_id": _PLACES, "client_order_id": _PLACES}
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
+        self._hidden: frozenset[str] = frozenset()
         self._repelled: list[Order] = []
         """Post-only orders that would have traded: OKX takes them and cancels them at once (``cancelSource`` 31)."""
         self._calls: dict[str, Callable[[Mapping[str, str]], list[Any]]] = {
@@ -80,7 +83,7 @@ class OkxFake:
             "POST /trade/cancel-order": self._cancel,
             "GET /trade/orders-pending": lambda form: self._orders(form, ("live", "partially_filled")),
             "GET /trade/orders-history": lambda form: self._orders(form, ("filled", "canceled")),
-            "GET /trade/orders-history-archive": lambda form: self._orders(form, ("filled",)),
+            "GET /trade/orders-history-archive": self._archive,
             "GET /trade/fills": self._fills,
         }
 
@@ -100,6 +103,8 @@ class OkxFake:
             if route in PRIVATE:
                 check_signed(request, self.credentials, self._simulation.now_ms())
             form = json.loads(request.body) if request.method == "POST" else request.fields()
+            if request.method == "GET" and route.rpartition("/")[2] in self._hidden:
+                call = _nothing if route != "GET /trade/order" else _missing
             return _reply({"code": "0", "msg": "", "data": call(form)})
         except Problem as problem:
             return _reply(problem.body, problem.status)
@@ -110,6 +115,21 @@ class OkxFake:
     def too_many(self) -> Reply:
         """ "Rate Limits": code 50011."""
         return _reply({"code": "50011", "msg": "Too Many Requests"}, 429)
+
+    def weight(self, request: Request) -> int:
+        """ "Rate Limits": requests are counted, not weighed."""
+        return 1
+
+    def hide(self, places: Collection[str]) -> None:
+        """These places show no order."""
+        self._hidden = frozenset(places)
+
+    def shows(self, place: str, market: Market, order: Order) -> bool:
+        """Open orders, completed ones, those with trades: each has places of its own."""
+        traded = bool(self._simulation.fills(market.symbol, order.order_id))
+        ended = order.status not in ("open", "partially_filled")
+        there = {"orders-pending": not ended, "orders-history": ended, "orders-history-archive": ended and traded}
+        return there.get(place, place == "order" or traded)
 
     def _books(self, form: Mapping[str, str]) -> list[Any]:
         depth = self._simulation.depth(self._symbol(form), limit_of(form, "sz", 5000, 1))
@@ -172,9 +192,7 @@ class OkxFake:
     def _details(self, form: Mapping[str, str]) -> list[Any]:
         order_id, client_order_id = _named(form)
         found = [order for order in self._all(self._symbol(form)) if _is(order, order_id, client_order_id)]
-        if not found:
-            raise Problem(200, "51603", "Order does not exist")
-        return [self._shown(found[-1])]
+        return [self._shown(found[-1])] if found else _missing(form)
 
     def _orders(self, form: Mapping[str, str], states: Sequence[str]) -> list[Any]:
         if needed(form, "instType") != "SPOT":
@@ -183,6 +201,10 @@ class OkxFake:
         after = int(form.get("after") or _MANY**4)
         rows = [self._shown(order) for order in self._all(symbol) if int(order.order_id) < after]
         return [row for row in rows[::-1] if row["state"] in states][: limit_of(form, "limit", 100, 100)]
+
+    def _archive(self, form: Mapping[str, str]) -> list[Any]:
+        """Without orders that were canceled and never traded."""
+        return [row for row in self._orders(form, ("filled", "canceled")) if float(row["accFillSz"])]
 
     def _fills(self, form: Mapping[str, str]) -> list[Any]:
         symbol = self._symbol(form) if "instId" in form else None
@@ -311,6 +333,14 @@ def _reply(body: Mapping[str, Any], status: int = 200) -> Reply:
 
 def _text(value: Mapping[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+def _missing(form: Mapping[str, str]) -> list[Any]:
+    raise Problem(200, "51603", "Order does not exist")
+
+
+def _nothing(form: Mapping[str, str]) -> list[Any]:
+    return []
 
 
 def _named(form: Mapping[str, str]) -> tuple[str, str]:

@@ -14,7 +14,6 @@ from exgate_core.errors import DUPLICATE
 from exgate_core.models import Order
 
 _NUMBER: Final = "77"
-_NAME: Final = "example-1"
 _AUTH: Final = "EXCHANGE_AUTH_FAILED"
 
 _REFUSED: Final = (
@@ -82,10 +81,10 @@ def _everywhere(operation: Any) -> Iterator[Example]:
 
 def _orders() -> Iterator[Example]:
     for code, message, means, reason in _ORDERS:
-        reply = _reply("1", "", _row(code, message, "", _NAME))
+        reply = _reply("1", "", _row(code, message, "", ""))
         yield Example(operation="place_order", reply=reply, means=means, reason=reason)  # type: ignore[arg-type]
     placed = Order(order_id=_NUMBER, symbol="", side="buy", type="limit", price="1", amount="1")
-    reply = _reply("0", "", _row("0", "", _NUMBER, _NAME))
+    reply = _reply("0", "", _row("0", "", _NUMBER, ""))
     yield Example(operation="place_order", reply=reply, means="placed", order=placed)
     yield Example(operation="place_order", reply=_reply("0", "", _row("0", "", _NUMBER, "example0")), means="unknown")
     for code, message, means in _CANCELS:
