@@ -30,4 +30,4 @@ def test_the_page_has_the_table_of_cases() -> None:
     wanted = before + BEGIN + table() + END + after
     if os.environ.get("EXGATE_WRITE_DOCS"):
         PAGE.write_text(wanted, encoding="utf-8")
-    assert text == wanted
+    assert text == wanted, "write the table anew: EXGATE_WRITE_DOCS=1 pytest plugins/exgate-testing/tests/test_page.py"

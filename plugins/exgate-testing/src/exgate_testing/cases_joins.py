@@ -12,6 +12,8 @@ from .subjects import Subject
 from .table import case, every, needs, wired
 
 _FAST = Terms(speed=25.0, tolerate=2.0)
+_QUIET = Terms(speed=10.0, tolerate=6.0)
+"""A connection is proven alive three times while a copy may be shown: one late proof is no failure."""
 _CHANGES = 4
 _book = every(needs("depth", "pull_depth"), wired)
 
@@ -23,17 +25,17 @@ _book = every(needs("depth", "pull_depth"), wired)
     _book,
 )
 async def quiet(subject: Subject, variant: str) -> None:
-    """Three times as long as was tolerated."""
-    async with open_house(subject, _FAST) as house:
+    """Half as long again as was tolerated."""
+    async with open_house(subject, _QUIET) as house:
         house.crowd.books(15)
         watch = Watch(house)
         await watch.local("the first copy")
         start, looks, local = house.now(), 0, 0
-        while house.now() - start < 3 * _FAST.tolerate:
+        while house.now() - start < 1.5 * _QUIET.tolerate:
             answer = await watch.look()
             looks, local = looks + 1, local + (answer.headers.get("exgate-source") == "local")
             await anyio.sleep(0.005)
-        hold(local >= 0.9 * looks, f"of {looks} looks at a quiet book only {local} were answered by the copy")
+        hold(local >= 0.8 * looks, f"of {looks} looks at a quiet book only {local} were answered by the copy")
 
 
 @case(
