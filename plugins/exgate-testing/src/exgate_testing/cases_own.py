@@ -21,6 +21,7 @@ _NAME = "example-1"
 _NUMBER = "77"
 _FAST = 50.0
 _LIMIT = 3
+_JUMP = 60.0
 
 
 def _told(part: str, what: str) -> Applies:
@@ -258,3 +259,36 @@ async def _is_found(bare: Bare, order: Order, name: tuple[str, str], hidden: set
         hold(len(hidden) > 1, f"{what}: no answer, though the other places show it")
         return
     expect([one.order_id for one in found], [order.order_id], what)
+
+
+@case(
+    "C49",
+    "clocks that drift apart",
+    "when the exchange's clock jumps, questions and orders work again at the second attempt, and no order is in doubt",
+    every(wired, _PRIVATE, _told("timed", "whether requests carry their time")),
+    variants=("ahead", "behind"),
+)
+async def drift(subject: Subject, variant: str) -> None:
+    """A minute, long after the account was opened; for questions, for orders, and for cancels."""
+    for first in ("balances", "place_order", "cancel_order"):
+        async with open_bare(subject) as bare:
+            placed = await bare.account.place_order(bare.order("before"))
+            bare.wire.simulation.skew += _JUMP if variant == "ahead" else -_JUMP
+            account = bare.account
+            calls: dict[str, Callable[[], Awaitable[Any]]] = {
+                "balances": account.balances,
+                "place_order": partial(account.place_order, bare.order("after")),
+                "cancel_order": partial(account.cancel_order, bare.market, placed, ""),
+            }
+            for name in (first, *(other for other in calls if other != first)):
+                await _at_second_attempt(name, calls[name])
+            expect(len(bare.wire.simulation.accepted), 2, "orders that came to be")
+
+
+async def _at_second_attempt(name: str, call: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        await call()
+    except (Refused, RateLimited, NotSent):
+        await call()
+    except Exception as error:
+        raise AssertionError(f"{name} after the exchange's clock jumped: {error!r}, which proves nothing") from error

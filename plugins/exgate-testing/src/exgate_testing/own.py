@@ -1,8 +1,9 @@
 """What a fake may say of its exchange beyond ``fakes.Fake``, so that the kit can judge what only this exchange has.
 
 Every part is optional, and each that is there opens one case: what the exchange's own answers prove (``examples``),
-what requests cost (``weight``), how many orders an account may place (``limit_orders``), and in how many places an
-order shows (``places``, ``hide``).
+what requests cost (``weight``), how many orders an account may place (``limit_orders``), in how many places an order
+shows (``places``, ``hide``), and whether requests carry their time (``timed: ClassVar[bool] = True``): then the
+exchange's clock may jump.
 """
 
 from __future__ import annotations
