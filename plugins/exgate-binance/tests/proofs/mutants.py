@@ -84,9 +84,25 @@ with use_db(sys.argv[1]) as db:
 
 async def judge() -> str:
     """The first case that fails, or an empty text."""
+    trials, failed = await asyncio.to_thread(all_trials), list[str]()
+    beside = iter([trial for trial in trials if not trial[1].alone])
+
+    async def work() -> None:
+        for trial in beside:
+            if not failed:
+                failed.extend(await attempt(*trial))
+
+    await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE)))
+    for trial in trials:
+        if trial[1].alone and not failed:
+            failed.extend(await attempt(*trial))
+    return failed[0] if failed else ""
+
+
+def all_trials() -> list[tuple[Any, Any, str]]:
+    """(exchange, case, variant), in the order in which they are tried."""
     from exgate_binance.fake import BinanceFake
     from exgate_testing.judging import chosen
-    from exgate_testing.judging import judge as judge_one
     from exgate_testing.subjects import subject
 
     whole = subject("binance", plugin="exgate-binance", fake=BinanceFake)
@@ -94,26 +110,18 @@ async def judge() -> str:
     trials = [(whole, *pair) for pair in chosen()] + [(other, *pair) for pair in chosen(US_CASES)]
     # Neighbours fail together: the first ones should be of every kind, and those that see most.
     random.Random(1).shuffle(trials)
-    trials.sort(key=lambda trial: trial[1].id not in FIRST)
-    beside, failed = iter([trial for trial in trials if not trial[1].alone]), list[str]()
+    return sorted(trials, key=lambda trial: trial[1].id not in FIRST)
 
-    async def attempt(trial: Any, case: Any, variant: str) -> None:
+
+async def attempt(trial: Any, case: Any, variant: str) -> list[str]:
+    """What a case says, if it says so twice: on a busy machine a failure may be bad luck."""
+    from exgate_testing.judging import judge as judge_one
+
+    for _ in range(2):
         verdict = await judge_one(trial, case, variant, {})
-        if verdict.result == "failed":  # on a busy machine that may be bad luck: a fault is found again
-            verdict = await judge_one(trial, case, variant, {})
-        if verdict.result == "failed":
-            failed.append(f"{verdict.label} {verdict.why[:120]}")
-
-    async def work() -> None:
-        for trial in beside:
-            if not failed:
-                await attempt(*trial)
-
-    await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE)))
-    for trial in trials:
-        if trial[1].alone and not failed:
-            await attempt(*trial)
-    return failed[0] if failed else ""
+        if verdict.result != "failed":
+            return []
+    return [f"{verdict.label} {verdict.why[:120]}"]
 
 
 def judged() -> int:
