@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from exgate_core.hookspecs import EmitDepth, EmitTrades
@@ -22,6 +23,15 @@ __all__ = ["is_polled", "pull_depth", "pull_trade", "streams_trades"]
 _PAGE = 1000
 _KEYED = frozenset({"alpaca", "luno"})
 # Their public streams want keys.
+_PROTOBUF = frozenset({"mexc"})
+# Their frames can only be read with the package protobuf, which ccxt doesn't bring along.
+
+
+def _protobuf() -> bool:
+    try:
+        return find_spec("google.protobuf") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def streams_trades(known: Row) -> bool:
@@ -37,7 +47,7 @@ def is_polled(known: Row) -> bool:
 async def pull_trade(side: Any, market: Market, emit: EmitTrades) -> None:
     """Runs while the stream lives; ``side`` is the CcxtExchange. Every trade once, in the order of its arrival."""
     client, context = side.client, side.context
-    if not client.has.get("watchTrades") or client.id in _KEYED:
+    if not client.has.get("watchTrades") or client.id in _KEYED or (client.id in _PROTOBUF and not _protobuf()):
         await poll(lambda: side.recent_trades(market, _PAGE, None), context.sleep, emit)
         return
     tap = TradeTap(client.id, market.symbol, partial(trade_of, exchange_id=client.id), emit)

@@ -43,6 +43,8 @@ class TradeTap:
         if not self._batch:
             return False
         batch, self._batch, self.begun = self._batch, [], True
+        if len(batch) > 1 and _moment(batch[0]) > _moment(batch[-1]):
+            batch.reverse()  # some exchanges write the newest first
         self._emit(batch)
         return True
 
@@ -115,6 +117,10 @@ def _parse(
         parsed.reverse()
     symbol = market["symbol"] if market else None
     return exchange.filter_by_symbol_since_limit(parsed, symbol, since, limit)
+
+
+def _moment(trade: Trade) -> tuple[int, int]:
+    return trade.time, int(trade.id) if trade.id.isascii() and trade.id.isdecimal() else 0
 
 
 def _age(trade: Any) -> tuple[int, int]:
