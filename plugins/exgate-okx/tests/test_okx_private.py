@@ -211,16 +211,25 @@ async def test_an_order_that_can_not_be_sent(venue: Any) -> None:
     assert not requests(venue, "trade/order")
 
 
-async def test_after_a_refused_timestamp_the_clock_is_measured_and_the_order_not_sent_again(venue: Any) -> None:
-    stale = '{"code":"50102","msg":"Timestamp request expired."}'
+@pytest.mark.parametrize(
+    ("stale", "status", "reason"),
+    [
+        ('{"code":"50102","msg":"Timestamp request expired."}', 401, "CLOCK_SKEW"),
+        ('{"code":"50036","msg":"The expTime can\'t be earlier than the current system time."}', 200, "ORDER_EXPIRED"),
+        (ack("50037", "Order expired.", ""), 200, "ORDER_EXPIRED"),
+    ],
+)
+async def test_after_a_refused_time_the_clock_is_measured_and_the_order_not_sent_again(
+    venue: Any, stale: str, status: int, reason: str
+) -> None:
     async with account(venue, "okx/samples") as desk:
         venue.state.faults = [
-            answer("POST .*trade/order", stale, 401, times=1),
+            answer("POST .*trade/order", stale, status, times=1),
             answer("public/time", rows({"ts": "1700000000000"})),
         ]
         with pytest.raises(Refused) as refused:
             await desk.place_order(limit_order())
-        assert refused.value.reason == "CLOCK_SKEW"
+        assert refused.value.reason == reason
         assert await desk.place_order(limit_order(client_order_id="oktswap6")) == ORDER_ID
     first, second = requests(venue, "trade/order")
     assert second["headers"]["OK-ACCESS-TIMESTAMP"].startswith("2023-11-14T22:13")
@@ -310,6 +319,7 @@ async def test_a_cancel_that_can_not_be_looked_at_is_pending(venue: Any, body: s
         (ack("51402", "already completed", ""), 200, NotFound),
         (ack("51404", "unavailable during the second phase of call auction", ""), 200, Refused),
         (ack("51412", "Cancellation timed out, please try again later.", ""), 200, Unavailable),
+        ('{"code":"50102","msg":"Timestamp request expired."}', 401, Refused),
         ('{"code":"50011","msg":"Too Many Requests"}', 429, RateLimited),
         ('{"code":"50026","msg":"System error"}', 500, Unavailable),
         ("<html>", 200, Unavailable),
@@ -444,7 +454,7 @@ async def test_an_order_that_is_nowhere_was_asked_for_everywhere(venue: Any) -> 
         f"orders-history-archive?{spot}",
         f"fills?{spot}",
         f"order?instId=BTC-USDT&ordId={ORDER_ID}",
-        f"orders-pending?{spot}{later}",
+        f"orders-pending?{spot}",
         f"orders-history?{spot}{later}",
         f"orders-history-archive?{spot}{later}",
         f"fills?{spot}&ordId={ORDER_ID}",

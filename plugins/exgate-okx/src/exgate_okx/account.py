@@ -23,7 +23,7 @@ from exgate_core.models import (
 )
 
 from . import limits, private_parse
-from .codes import CANCELING, judged
+from .codes import CANCELING, STALE_CLOCK, judged
 from .desk import Desk
 from .finding import Finder
 from .settings import OkxSettings
@@ -86,7 +86,7 @@ class OkxAccount:
         self._finder = Finder(self._desk, _KINDS[self._settings.trade_mode], self._symbol)
 
     async def __aenter__(self) -> OkxAccount:
-        await self._desk.open()
+        await self._desk.measure()
         return self
 
     async def __aexit__(
@@ -113,6 +113,8 @@ class OkxAccount:
                 text = f"OKX cancelled post-only order {ack.ord_id} at once: it would have traded"
                 raise Refused(text, reason="WOULD_TAKE", metadata={"order_id": ack.ord_id})
             return ack.ord_id
+        if code in STALE_CLOCK:
+            await self._desk.measure()  # for the next one: this one stays refused
         raise judged(response.status, code, ack.s_msg) or _unproven("the order", code, ack.s_msg)
 
     @hookimpl
@@ -126,6 +128,8 @@ class OkxAccount:
             if order_id and ack.ord_id not in ("", order_id):
                 raise _unproven("the cancel", "an answer about another order came:", ack.ord_id)
             return CancelResult(status=await self._ended(instrument, order_id or ack.ord_id, client_order_id))
+        if code in STALE_CLOCK:
+            await self._desk.measure()
         raise judged(response.status, code, ack.s_msg) or _unproven("the cancel", code, ack.s_msg)
 
     @hookimpl

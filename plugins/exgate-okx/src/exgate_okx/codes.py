@@ -18,8 +18,8 @@ __all__ = ["CANCELING", "STALE_CLOCK", "judged"]
 
 CANCELING: Final = "51410"
 """The order is already being canceled."""
-STALE_CLOCK: Final = frozenset({"50102", "50112"})
-"""Timestamp request expired; invalid OK-ACCESS-TIMESTAMP."""
+STALE_CLOCK: Final = frozenset({"50036", "50037", "50102", "50112"})
+"""Earlier than OKX's time: ``expTime``, the order, the timestamp."""
 
 _LIMITS: Final = frozenset({"50011", "50040", "50061"})
 """Rejected because of a limit: the endpoint's, too frequent operations, the sub-account's orders."""

@@ -35,12 +35,13 @@ class Desk:
         self._clock = ServerClock(context.clock, self._server_time)
         self._log: logging.Logger = context.log
 
-    async def open(self) -> None:
-        """Measure OKX's clock. If that fails, ours is taken until OKX refuses a timestamp."""
+    async def measure(self) -> bool:
+        """Ask for OKX's time. If that fails, what was known of it stays. Whether it is known now."""
         try:
             await self._clock.measure()
         except ExGateError as error:
             self._log.warning("OKX's time could not be asked for: %s", error)
+        return self._clock.measured
 
     async def get(
         self,
@@ -54,16 +55,14 @@ class Desk:
         """Ask a question. One whose timestamp OKX refused is asked once more after its clock was measured."""
         query, instrument = urlencode(params), params.get("instId", "")
         response = await self._signed("GET", endpoint, query, instrument, lane=lane, deadline=deadline)
-        if await self._measured_anew(response):
+        if _is_stale(response) and await self.measure():
             response = await self._signed("GET", endpoint, query, instrument, lane=lane, deadline=deadline)
         return rows(response, decoder)
 
     async def post(self, endpoint: Endpoint, body: Mapping[str, Any], lane: Lane, *, expiry: float = 0.0) -> Response:
         """Send something that changes, once. ``expiry``: seconds after which OKX drops it unprocessed; 0 = never."""
         text, instrument = msgspec.json.encode(body), str(body["instId"])
-        response = await self._signed("POST", endpoint, "", instrument, text, lane=lane, expiry=expiry)
-        await self._measured_anew(response)  # for the next one: this one stays refused
-        return response
+        return await self._signed("POST", endpoint, "", instrument, text, lane=lane, expiry=expiry)
 
     async def _signed(
         self,
@@ -92,15 +91,13 @@ class Desk:
         """ "Transaction Timeouts": never with a clock that may be wrong."""
         return {"expTime": str(now + int(expiry * 1000))} if expiry and self._clock.measured else {}
 
-    async def _measured_anew(self, response: Response) -> bool:
-        said = code_of(response) if response.status in (200, 400, 401) else None
-        if said is None or said.code not in STALE_CLOCK:
-            return False
-        await self.open()
-        return self._clock.measured
-
     async def _server_time(self) -> int:
         found = rows(await self._wire.send("GET", limits.TIME, deadline=_TIME_LIMIT), parse.TIMES)
         if not found:
             raise Unavailable("OKX gave no time.", reason="BAD_ANSWER")
         return found[0].ts
+
+
+def _is_stale(response: Response) -> bool:
+    said = code_of(response) if response.status in (200, 400, 401) else None
+    return said is not None and said.code in STALE_CLOCK

@@ -77,10 +77,10 @@ class Finder:
         found: list[OrderRow] = []
         for kind in self._kinds:
             params = {"instType": kind, **instrument}
-            if order_id:
-                found += await self._page(endpoint, params | {"after": str(int(order_id) + 1), "limit": "1"})
-            elif endpoint is limits.PENDING:
+            if endpoint is limits.PENDING:
                 found += await self._pages(params, "cancels")
+            elif order_id:
+                found += await self._page(endpoint, params | {"after": str(int(order_id) + 1), "limit": "1"})
             else:
                 found += await self._page(endpoint, params)
         return [row for row in found if _is(row, order_id, client_order_id)]
