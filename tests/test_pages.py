@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import pages
+from docs import directory, pages
 from exgate_core import EXGATE_API, client, dialects, errors, fetch, hookspecs, models, rows
 from exgate_core.plugins import load_catalogue
 
@@ -79,6 +79,22 @@ def test_the_reference_has_the_whole_context_and_the_errors_of_adapters() -> Non
         assert f"| `{name}` |" in HOOKS
     raised = re.findall(r"(\w+) +\d+ +\d+ .*\(adapters raise it\)", errors.__doc__ or "")
     assert sorted(raised) == sorted(pages.RAISED)
+
+
+def test_the_directory_says_what_the_plugins_register() -> None:
+    text = directory.PAGE.read_text(encoding="utf-8")
+    catalogue = load_catalogue(directory.OWN)
+    assert [report.refused for report in catalogue.reports] == [""] * len(directory.OWN)
+    assert directory.page(catalogue, directory.judged(text)) == text, "python docs/directory.py writes it"
+    shipped = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+    assert shipped - set(directory.OWN) == {"exgate-testing"}  # which offers no exchange
+
+
+def test_the_directory_has_a_verdict_on_every_exchange_that_can_be_judged() -> None:
+    said = directory.judged(directory.PAGE.read_text(encoding="utf-8"))
+    for name in directory.with_fakes() & set(said):
+        assert re.fullmatch(r"passed(, \d+ waived)?", said[name]), f"{name}: python docs/directory.py --conform"
+    assert {name for name, verdict in said.items() if verdict != "-"} <= directory.with_fakes()
 
 
 # Versions
