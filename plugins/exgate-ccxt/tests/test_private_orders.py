@@ -163,9 +163,9 @@ class Lists:
         self.exgate_markets = None
 
     def __getattr__(self, name: str) -> Any:
-        async def answer(symbol: Any, since: Any, limit: Any, params: Any) -> list[dict[str, Any]]:
+        async def answer(symbol: Any, since: Any = None, limit: Any = None, params: Any = None) -> list[dict[str, Any]]:
             asked = sum(which == name for which, _ in self.asked)
-            self.asked.append((name, dict(params)))
+            self.asked.append((name, dict(params or {})))
             intent = CURRENT.get()
             assert intent is not None
             intent.evidence.listed = True
@@ -193,6 +193,37 @@ async def test_kraken_is_asked_by_the_field_under_which_it_was_told() -> None:
     assert [order.order_id for order in found] == ["9"]
     asked = {"clientOrderId": "mine"}
     assert client.asked == [("fetch_open_orders", asked), ("fetch_closed_orders", asked)]
+
+
+def own(trade: str, order: str, client_id: str, amount: str) -> dict[str, Any]:
+    """A trade of the account's own, as ccxt shows Gemini's."""
+    info = {"tid": trade, "order_id": order, "client_order_id": client_id}
+    return {"id": trade, "symbol": "BTC/USDT", "side": "buy", "amount": amount, "timestamp": 5, "info": info}
+
+
+async def test_an_order_that_only_its_trades_show_is_found_by_them() -> None:
+    trades = [own("1", "7", "other", "9"), own("2", "8", "mine", "0.10"), own("3", "8", "mine", "0.25")]
+    client = Lists(fetch_my_trades=[trades])
+    client.has = {}
+    (order,) = await desk_of("gemini", client).find(None, "", "mine")
+    assert (order.order_id, order.client_order_id, order.filled) == ("8", "mine", "0.35")
+    assert order.status == "partially_filled"
+    assert not await desk_of("gemini", Lists(fetch_my_trades=[trades])).find(None, "", "nobody")
+
+
+@pytest.mark.parametrize(
+    ("name", "lists"),
+    [
+        ("gemini", ["fetch_my_trades"]),
+        ("woo", ["fetch_closed_orders"]),
+        ("cryptomus", []),
+        ("latoken", ["fetch_orders"]),
+    ],
+)
+async def test_every_list_that_there_is_is_searched(name: str, lists: list[str]) -> None:
+    client = Lists()
+    assert not await desk_of(name, client).find(None, "", "mine")
+    assert [asked for asked, _ in client.asked] == ["fetch_open_orders", *lists]
 
 
 async def test_open_orders_are_paged_to_the_end() -> None:

@@ -18,6 +18,7 @@ from .facts import fact
 from .failures import proven, unreadable
 from .intents import CURRENT, Intent
 from .loading import close_client, open_client
+from .owntrades import order_in
 from .private_options import private_options
 from .privates import balances_of, order_of
 from .recovery import Page, page_of, recipe_of
@@ -185,11 +186,24 @@ class Desk:
                 by, named = ("", {recipe.key: out}) if recipe.key else (out, {})
                 work = functools.partial(self.client.fetch_order, by, symbol, named)
                 found = await self.search(self.intent("read", market), work)
+            elif place == "trades":
+                found = await self._by_own_trades(market, out, client_order_id)
             else:
                 found = await self._listed(_LISTS[place], market, params)
             if ours := [order for order in found if order.client_order_id == client_order_id]:
                 return ours
         return []
+
+    async def _by_own_trades(self, market: Market | None, out: str, client_order_id: str) -> list[Order]:
+        symbol, intent = market.symbol if market is not None else None, self.intent("read", market)
+        rows = await self.call(intent, "cancels", lambda: self.client.fetch_my_trades(symbol))
+        if not rows and not (intent.evidence.listed or intent.evidence.nothing):
+            raise bad_answer(intent.url, "there are no trades in it")
+        seen = self._read(intent, lambda: order_in(self.name, rows, out, client_order_id))
+        if seen is None:
+            return []
+        whole = await self._by_order_id(market, seen.order_id) if self.client.has.get("fetchOrder") else []
+        return [order for order in whole if order.client_order_id == client_order_id] or [seen]
 
 
 def _fill_in(client: Any, wanted: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ def observe(client: Any) -> None:
     """Have a client tell the evidence of the running call what it finds."""
     for name, keys in _LOOKUPS.items():
         setattr(client, name, partial(_look_up, getattr(client, name), keys))
-    for name in ("parse_orders", "parse_balance"):
+    for name in ("parse_orders", "parse_balance", "parse_trades"):
         setattr(client, name, partial(_parse, getattr(client, name)))
     client.handle_errors = partial(_handle, client.handle_errors)
 

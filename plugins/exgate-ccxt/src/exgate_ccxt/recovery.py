@@ -7,9 +7,11 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-__all__ = ["Page", "Recipe", "page_of", "recipe_of"]
+from .table import row
 
-Search = Literal["query", "open", "closed", "orders"]
+__all__ = ["OWN_TRADES", "Page", "Recipe", "page_of", "recipe_of"]
+
+Search = Literal["query", "open", "closed", "orders", "trades"]
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -46,7 +48,15 @@ _RECIPES: Final[Mapping[str, Recipe]] = {
     **dict.fromkeys(("bybit", "bybiteu", "bybitid"), Recipe(searches=("open", "closed"), listed_by="orderLinkId")),
     "coinbase": Recipe(searches=("orders",)),
 }
-_LISTS: Final = Recipe()
+OWN_TRADES: Final[Mapping[str, tuple[str, str]]] = {
+    "backpack": ("clientId", "orderId"),
+    "btse": ("clOrderID", "orderId"),
+    "gemini": ("client_order_id", "order_id"),
+    "hashkey": ("clientOrderId", "orderId"),
+    "zebpay": ("clientOrderId", "orderId"),
+}
+"""Exchanges without a list of closed orders whose own trades say to which order they belong: the fields of its client
+id and of its id, as ccxt 4.5.90 shows their answers (fetchMyTrades, parseTrade)."""
 
 _PAGES: Final[Mapping[str, Page]] = {
     **dict.fromkeys(("okx", "okxus", "myokx"), Page("id", "after", 100)),
@@ -64,7 +74,16 @@ FULL: Final = frozenset(_RECIPES) - {"coinbase"}
 
 def recipe_of(exchange_id: str) -> Recipe:
     """How to search an exchange for a client id."""
-    return _RECIPES.get(exchange_id, _LISTS)
+    if exchange_id in _RECIPES:
+        return _RECIPES[exchange_id]
+    has, more = row(exchange_id).has, list[Search]()
+    if exchange_id in OWN_TRADES:
+        more.append("trades")
+    elif "fetchClosedOrders" in has:
+        more.append("closed")
+    elif "fetchOrders" in has:
+        more.append("orders")
+    return Recipe(searches=("open", *more))
 
 
 def page_of(exchange_id: str) -> Page | None:
