@@ -98,9 +98,9 @@ async def stage(
         running(fake) as exchange,
         Transport(budget, runtime, upstream_prefix=exchange.prefix, **further) as transport,
     ):
-        public = Kraken(transport.context("kraken"))
-        credentials = Credentials(Secret(key or own.api_key), Secret(secret))
         chosen = KrakenSettings(**({"tier": "negotiated"} | settings))
+        public = Kraken(transport.context("kraken", chosen))
+        credentials = Credentials(Secret(key or own.api_key), Secret(secret))
         context = transport.context("kraken", chosen, credentials=credentials, exchange=Public())
         yield Stage(KrakenAccount(context), public, exchange, budget, clock, lines)
 

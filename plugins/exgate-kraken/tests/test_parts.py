@@ -519,53 +519,54 @@ def test_what_is_no_time_in_utc(text: str) -> None:
 # -- the dialect
 
 
-def test_routes_by_channel_depth_and_symbol() -> None:
-    dialect = KrakenDialect()
-    assert json.loads(dialect.subscribe([book_topic("BTC/USD", 25)], 4)) == {
+def test_routes_by_channel_and_symbol() -> None:
+    dialect = KrakenDialect(25)
+    assert json.loads(dialect.subscribe([book_topic("BTC/USD")], 4)) == {
         "method": "subscribe",
         "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 25, "snapshot": True},
         "req_id": 4,
     }
-    assert json.loads(dialect.unsubscribe([trade_topic("BTC/USD")], 5)) == {
+    assert json.loads(dialect.unsubscribe([book_topic("BTC/USD")], 5))["params"]["depth"] == 25
+    assert json.loads(dialect.unsubscribe([trade_topic("BTC/USD")], 6)) == {
         "method": "unsubscribe",
         "params": {"channel": "trade", "symbol": ["BTC/USD"]},
-        "req_id": 5,
+        "req_id": 6,
     }
     update = b'{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[],"asks":[]}]}'
-    assert dialect.route(update) == "book-25:BTC/USD"
-    assert dialect.route(update.replace(b",", b", ").replace(b":", b": ", 2)) == "book-25:BTC/USD"
+    assert dialect.route(update) == "book:BTC/USD"
+    assert dialect.route(update.replace(b",", b", ").replace(b":", b": ", 2)) == "book:BTC/USD"
     trade = b'{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"buy"}]}'
     assert dialect.route(trade) == "trade:BTC/USD"
     assert dialect.route(b'{"channel":"trade","type":"snapshot","data":[]}') == "trade:"
-    assert dialect.route(b'{"channel":"heartbeat"}') == Control("alive")
-    assert dialect.route(b'{"method":"pong","time_in":"x"}') == Control("alive")
-    status = b'{"channel":"status","type":"update","data":[{"version":"2.0","connection_id":15113583034416118705}]}'
-    assert dialect.route(status) == Control("ignored")
 
 
-def ack(method: str, depth: int, number: int, success: bool = True) -> bytes:
-    result = {"channel": "book", "depth": depth, "snapshot": True, "symbol": "BTC/USD"}
-    return json.dumps({"method": method, "result": result, "success": success, "req_id": number}).encode()
+@pytest.mark.parametrize(
+    ("frame", "control"),
+    [
+        (b'{"channel":"heartbeat"}', Control("alive")),
+        (b'{"method":"pong","time_in":"x"}', Control("alive")),
+        (b'{"method":"pong","req_id":null,"error":null,"result":{}}', Control("alive")),
+        (b'{"channel":"status","type":"update","data":[{"connection_id":15113583034416118705}]}', Control("ignored")),
+        (b'{"channel":"instrument","type":"snapshot","data":{"assets":[]}}', Control("ignored")),
+        (b'{"method":"subscribe","result":{"channel":"book"},"success":true,"req_id":3}', Control("confirmed", 3)),
+        (b'{"method":"unsubscribe","result":{},"success":true,"req_id":4}', Control("confirmed", 4)),
+        (
+            b'{"error":"Subscription depth not supported","method":"subscribe","req_id":7,"success":false}',
+            Control("rejected", 7, message="Subscription depth not supported"),
+        ),
+        (
+            b'{"error":"Subscription Not Found","method":"unsubscribe","req_id":8,"success":false}',
+            Control("confirmed", 8),
+        ),
+    ],
+)
+def test_frames_that_are_no_data(frame: bytes, control: Control) -> None:
+    assert KrakenDialect(10).route(frame) == control
 
 
-def test_frames_belong_to_the_depth_that_was_confirmed_last() -> None:
-    dialect = KrakenDialect()
-    update = b'{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[],"asks":[]}]}'
-    dialect.subscribe([book_topic("BTC/USD", 10)], 1)
-    assert dialect.route(ack("subscribe", 10, 1)) == Control("confirmed", 1)
-    dialect.unsubscribe([book_topic("BTC/USD", 10)], 2)
-    dialect.subscribe([book_topic("BTC/USD", 100)], 3)
-    assert dialect.route(update) == "book-10:BTC/USD"
-    assert dialect.route(ack("unsubscribe", 10, 2)) == Control("confirmed", 2)
-    assert dialect.route(ack("subscribe", 100, 3)) == Control("confirmed", 3)
-    assert dialect.route(update) == "book-100:BTC/USD"
-
-
-def test_a_refused_subscription_is_told_in_krakens_words() -> None:
-    frame = b'{"error":"Subscription depth not supported","method":"subscribe","req_id":7,"success":false}'
-    assert KrakenDialect().route(frame) == Control("rejected", 7, message="Subscription depth not supported")
-    late = b'{"error":"Subscription Not Found","method":"unsubscribe","req_id":8,"success":false}'
-    assert KrakenDialect().route(late) == Control("confirmed", 8)
+def test_half_a_frame_ends_the_connection() -> None:
+    with pytest.raises(msgspec.DecodeError):
+        KrakenDialect(10).route(b'{"method":"po')
 
 
 # -- the walk through history

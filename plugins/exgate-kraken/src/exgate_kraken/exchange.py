@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from exgate_core.client import Context
 from exgate_core.errors import ExGateError, InvalidArgument, RateLimited
@@ -16,13 +17,12 @@ from exgate_core.models import Depth, ExchangeCapabilities, Market, Trade
 
 from . import failures, frames, history, parse
 from .dialect import KrakenDialect, book_topic, trade_topic
+from .settings import KrakenSettings
 
 T = TypeVar("T")
 
 REST = "https://api.kraken.com"
 STREAM = "wss://ws.kraken.com/v2"
-DEPTHS = (10, 25, 100, 500, 1000)
-"""The depths of the channel ``book`` ("Book (Level 2)")."""
 
 
 class Kraken:
@@ -35,7 +35,7 @@ class Kraken:
         trades_reach=None,
         trades_max=history.PAGE,
         depth_max=500,
-        depth_windows=DEPTHS,
+        depth_windows=(KrakenSettings().book_depth,),
         depth_rounded=True,
         checksum="crc32-kraken",
         weight_limit=60,
@@ -44,9 +44,11 @@ class Kraken:
 
     def __init__(self, context: Context) -> None:
         failures.refuse_sandbox(context)
+        depth = (context.settings or KrakenSettings()).book_depth
+        self.capabilities = replace(Kraken.capabilities, depth_windows=(depth,))
         self._clock, self._budget = context.clock, context.budget
         self._http = context.http(REST)
-        self._socket = context.ws(STREAM, KrakenDialect())
+        self._socket = context.ws(STREAM, KrakenDialect(depth))
         self._marks: defaultdict[str, history.Marks] = defaultdict(history.Marks)
 
     @hookimpl
@@ -93,7 +95,7 @@ class Kraken:
 
     @hookimpl
     async def pull_depth(self, market: Market, levels: int, emit: EmitDepth) -> None:
-        """``book`` with one of its five depths: a snapshot, then changes, each with a checksum of ten levels."""
+        """``book``: a snapshot, then changes, each with a checksum of ten levels."""
         symbol, began = market.symbol, False
 
         def on_frame(frame: bytes) -> None:
@@ -106,8 +108,7 @@ class Kraken:
             if began:
                 emit(None)
 
-        depth = next((size for size in DEPTHS if size >= levels), DEPTHS[-1])
-        async with self._socket.subscription(book_topic(symbol, depth), on_frame, alive) as stream:
+        async with self._socket.subscription(book_topic(symbol), on_frame, alive) as stream:
             await stream.ended()
 
     async def _page(self, market: Market, since: int | None) -> parse.Page:
