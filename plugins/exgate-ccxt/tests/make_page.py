@@ -30,7 +30,7 @@ MEANINGS = {
     "`recent_trades`; `-` = none",
     "trade ids": "`contiguous` and `ordered` ids let a cut stream be filled up from the newest page (its size in "
     "brackets); after a cut longer than that, and with `opaque` ids, a gap frame says so",
-    "lost orders": "what `find_order` sees by client id: `full` = open, closed and filled ones; `open` = open ones, and "
+    "lost orders": "what `find_order` sees by client id: `full` = open, closed and filled ones; `open` = open ones and "
     "closed ones as far as a list or own trades show them: finding nothing proves nothing; `none`: needs "
     "`accept_unrecoverable = true` to trade",
     "orders": "types; `post` = `post_only`; `quote` = `quote_amount` for market buys; `-` = not served",
