@@ -1,4 +1,5 @@
-"""Mistakes that authors make, put into exgate-binance one at a time: each is caught by the case that is meant for it.
+"""Mistakes that authors make, put into exgate-binance (further ones also into exgate-okx and exgate-kraken) one at a
+time: each is caught by the case that is meant for it.
 
     python plugins/exgate-testing/tests/proofs/twenty_faults.py [--short] [--only TEXT] [--whole]
 
@@ -37,6 +38,8 @@ class Mistake(NamedTuple):
     new: str
     case: str
     """The case that is meant for it, or the variant of it that is tried first."""
+    exchange: str = "binance"
+    """Whose package it is put into."""
 
 
 TWENTY = (
@@ -65,7 +68,7 @@ TWENTY = (
     Mistake(
         "delta lost",
         "joining.py",
-        "        previous = self._last if event.U <= self._last + 1 else event.U - 1\n",
+        "        previous = max(self._last, event.U - 1)\n",
         "        previous = self._last\n",
         "C81[later]",
     ),
@@ -200,13 +203,13 @@ FURTHER = (
         "exchange.py",
         "params=params, weight=weight, explain=parse.words",
         "params=params, weight=0, explain=parse.words",
-        "C90",
+        "C15",
     ),
     Mistake(
         "too many requests taken for no answer",
         "failures.py",
-        "if response.status in (418, 429) or (_is_answer",
-        "if response.status in (418,) or (_is_answer",
+        "    if response.status in (418, 429):\n        return failure",
+        "    if response.status in (418,):\n        return failure",
         "C55",
     ),
     Mistake(
@@ -242,16 +245,9 @@ FURTHER = (
     Mistake(
         "the tick of another filter",
         "parse.py",
-        'tick_size=filters.get("PRICE_FILTER", none).tick_size',
-        "tick_size=lot.step_size",
+        'filters.get("PRICE_FILTER", none).tick_size',
+        'filters.get("LOT_SIZE", none).step_size',
         "C01",
-    ),
-    Mistake(
-        "a frame that can't be read passed over",
-        "exchange.py",
-        "lambda frame: emit((read(frame),))",
-        "lambda frame: emit((read(frame),)) if len(frame) % 7 else None",
-        "C71",
     ),
     Mistake(
         "a double of an order told as any refusal",
@@ -267,6 +263,71 @@ FURTHER = (
         "    if _is_answer(response) and code in _DEFINITE and code not in _KEYS:\n",
         "C43[secret]",
     ),
+    Mistake(
+        "one nonce for all requests",
+        "desk.py",
+        "        nonce = self.key.nonces.next(self.clock.time(), self._unit)\n",
+        "        self._one = nonce = getattr(self, '_one', 0) or self.key.nonces.next(self.clock.time(), self._unit)\n",
+        "C45",
+        "kraken",
+    ),
+    Mistake(
+        "a checksum that isn't handed on",
+        "frames.py",
+        '    return "" if entry.checksum is None else str(entry.checksum)\n',
+        '    return ""\n',
+        "C82",
+        "kraken",
+    ),
+    Mistake(
+        "digits of JSON numbers through floats",
+        "frames.py",
+        "    return text if _PLAIN(text) else digits(raw)\n",
+        "    return format(float(text), '.12g')\n",
+        "C80",
+        "kraken",
+    ),
+    Mistake(
+        "closed orders not looked through",
+        "account.py",
+        "        return privates.orders(closed.closed, self._known(), client_order_id)\n",
+        "        return []\n",
+        "C52",
+        "kraken",
+    ),
+    Mistake(
+        "a refusal inside a 200 taken for success",
+        "account.py",
+        '        if code == "0" and ack.ord_id:\n',
+        "        if ack.ord_id or not ack.ord_id:\n",
+        "C41[funds]",
+        "okx",
+    ),
+    Mistake(
+        "sequence numbers of changes made up",
+        "joining.py",
+        "        delta = parse.delta(book)\n",
+        "        from msgspec.structs import replace\n\n"
+        "        delta = replace(parse.delta(book), previous=self._last[0])\n",
+        "C81[later]",
+        "okx",
+    ),
+    Mistake(
+        "only the first page of open orders",
+        "finding.py",
+        "            if len(page) < _PAGE or not fresh:\n",
+        "            if page or not page:\n",
+        "C69",
+        "okx",
+    ),
+    Mistake(
+        "the answer of another order taken",
+        "account.py",
+        '            if ack.cl_ord_id not in ("", order.client_order_id):\n',
+        "            if not ack.ord_id:\n",
+        "C53",
+        "okx",
+    ),
 )
 """More of them, tried without ``--short``."""
 
@@ -274,19 +335,19 @@ FURTHER = (
 # -- the judge: this file again, in a process whose path begins with the changed copy
 
 
-async def judge(cases: list[str]) -> list[Any]:
+async def judge(exchange: str, cases: list[str]) -> list[Any]:
     """[label, why] of every case that failed."""
     from exgate_testing.judging import judge_all
     from exgate_testing.subjects import subject
 
-    verdicts = await judge_all(subject("binance"), {}, cases)
+    verdicts = await judge_all(subject(exchange), {}, cases)
     return [[verdict.label, verdict.why] for verdict in verdicts if verdict.result == "failed"]
 
 
-def judged(cases: list[str]) -> int:
+def judged(exchange: str, cases: list[str]) -> int:
     """Print the failures as JSON."""
     logging.disable(logging.CRITICAL)
-    print(json.dumps(asyncio.run(judge(cases))))
+    print(json.dumps(asyncio.run(judge(exchange, cases))))
     sys.stdout.flush()
     os._exit(0)  # whatever a mistake left running
 
@@ -294,33 +355,41 @@ def judged(cases: list[str]) -> int:
 # -- the mistakes
 
 
-def installed() -> Path:
-    """Where the package stands."""
-    spec = importlib.util.find_spec("exgate_binance")
+def installed(package: str) -> Path:
+    """Where a package stands."""
+    spec = importlib.util.find_spec(package)
     assert spec is not None and spec.origin is not None
     return Path(spec.origin).parent
 
 
-def copy(folder: Path, mistake: Mistake | None) -> None:
+def copy(folder: Path, exchange: str, mistake: Mistake | None) -> None:
     """The package, with a mistake in it."""
-    shutil.copytree(installed(), folder / "exgate_binance", ignore=shutil.ignore_patterns("__pycache__"))
+    package = f"exgate_{exchange}"
+    shutil.copytree(installed(package), folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     if mistake is None:
         return
-    file = folder / "exgate_binance" / mistake.file
+    file = folder / package / mistake.file
     text = file.read_text(encoding="utf-8")
-    if text.count(mistake.old) != 1:
-        raise SystemExit(f"{mistake.what}: the text to change stands {text.count(mistake.old)} times in {mistake.file}")
     file.write_text(text.replace(mistake.old, mistake.new), encoding="utf-8")
 
 
-def failures(mistake: Mistake | None, cases: list[str]) -> list[Any]:
+def misfits(mistakes: tuple[Mistake, ...]) -> list[str]:
+    """Mistakes whose text doesn't stand in its file, or more than once: the package was changed."""
+    found = []
+    for mistake in mistakes:
+        text = (installed(f"exgate_{mistake.exchange}") / mistake.file).read_text(encoding="utf-8")
+        if text.count(mistake.old) != 1:
+            found.append(f"{mistake.what}: its text stands {text.count(mistake.old)} times in {mistake.file}")
+    return found
+
+
+def failures(exchange: str, mistake: Mistake | None, cases: list[str]) -> list[Any]:
     """What fails with a mistake."""
     with tempfile.TemporaryDirectory() as name:
-        copy(Path(name), mistake)
+        copy(Path(name), exchange, mistake)
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([name, os.environ.get("PYTHONPATH", "")])}
-        done = subprocess.run(
-            [sys.executable, __file__, "--judge", *cases], env=env, capture_output=True, text=True, timeout=LIMIT
-        )
+        command = [sys.executable, __file__, "--judge", exchange, *cases]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT)
     if not done.stdout.startswith("["):
         return [["nothing could be judged", done.stderr.strip().splitlines()[-1] if done.stderr else "no output"]]
     found: list[Any] = json.loads(done.stdout)
@@ -330,7 +399,7 @@ def failures(mistake: Mistake | None, cases: list[str]) -> list[Any]:
 def tried(mistake: Mistake, short: bool, whole: bool) -> tuple[Mistake, list[Any]]:
     """A mistake and what failed."""
     cases = [] if whole else [mistake.case if short else mistake.case.partition("[")[0]]
-    return mistake, failures(mistake, cases)
+    return mistake, failures(mistake.exchange, mistake, cases)
 
 
 def tell(mistakes: tuple[Mistake, ...], short: bool, whole: bool) -> int:
@@ -342,14 +411,14 @@ def tell(mistakes: tuple[Mistake, ...], short: bool, whole: bool) -> int:
             caught += bool(own)
             others = f" (and {len(found) - len(own)} others)" if whole else ""
             label, why = own[0] if own else ("NOT CAUGHT", str(found[:2]))
-            print(f"  {mistake.what:52} {label:18}{others} {why[:90]}")
+            print(f"  {mistake.exchange:8}{mistake.what:48} {label:16}{others} {why[:80]}", flush=True)
     return caught
 
 
 def main() -> int:
     """The command line; 0 if every mistake was caught by its case."""
     if sys.argv[1:2] == ["--judge"]:
-        return judged(sys.argv[2:])
+        return judged(sys.argv[2], sys.argv[3:])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="the twenty, each with one variant of its case")
     parser.add_argument("--whole", action="store_true", help="all cases for every mistake")
@@ -358,9 +427,14 @@ def main() -> int:
     start = time.monotonic()
     twenty = tuple(mistake for mistake in TWENTY if args.only in mistake.what)
     further = () if args.short else tuple(mistake for mistake in FURTHER if args.only in mistake.what)
-    used = sorted({mistake.case if args.short else mistake.case.partition("[")[0] for mistake in twenty + further})
-    wrong = failures(None, used)
-    print(f"without a mistake: {len(used)} cases, {len(wrong)} failed {wrong[:2] or ''}")
+    wrong = len(unfit := misfits(twenty + further))
+    print("\n".join(unfit))
+    for exchange in dict.fromkeys(mistake.exchange for mistake in twenty + further):
+        mine = [mistake.case for mistake in twenty + further if mistake.exchange == exchange]
+        used = sorted({case if args.short else case.partition("[")[0] for case in mine})
+        failed = failures(exchange, None, used)
+        wrong += len(failed)
+        print(f"{exchange} without a mistake: {len(used)} cases, {len(failed)} failed {failed[:2] or ''}")
     found = tell(twenty, args.short, args.whole)
     print(f"{found} of {len(twenty)} caught, each by the case meant for it")
     more = tell(further, args.short, args.whole)
