@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import anyio
 
+from exgate_core.models import Depth, DepthDelta
+
+from .bare import Bare, open_bare
 from .cases_books import Watch
 from .checks import expect, hold
+from .crowd import Crowd
 from .fakes import Reply, Request
 from .house import House, Terms, open_house
 from .subjects import Subject
@@ -82,3 +86,38 @@ async def _becomes_true(house: House, watch: Watch) -> None:
     house.crowd.rest(house.market, "sell", 40)
     await watch.local("a change after that")
     expect(watch.locals > before, True, "local answers after that")
+
+
+@case(
+    "C17",
+    "how deep a book's stream begins",
+    "the first state of a book stream has as many levels as were asked for, where the exchange has them",
+    every(_book, needs("balances")),
+)
+async def depth_of_stream(subject: Subject, variant: str) -> None:
+    """A copy that begins too thin can't answer for the levels below."""
+    windows = subject.offer.exchange_capabilities.depth_windows
+    for levels in (5, 101, 150):
+        size = next((window for window in windows if window >= levels), levels if not windows else windows[-1])
+        async with open_bare(subject) as bare:
+            Crowd(bare.wire.simulation).deepen(bare.market, 160)
+            first = await _first(bare, size)
+            for side in (first.bids, first.asks):
+                hold(len(side) >= min(size, levels), f"asked for {size} levels, the stream began with {len(side)}")
+
+
+async def _first(bare: Bare, levels: int) -> Depth:
+    found: list[Depth] = []
+    came = anyio.Event()
+
+    def emit(item: Depth | DepthDelta | None) -> None:
+        if isinstance(item, Depth) and not found:
+            found.append(item)
+            came.set()
+
+    with anyio.fail_after(5.0):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bare.exchange.pull_depth, bare.market, levels, emit)
+            await came.wait()
+            tasks.cancel_scope.cancel()
+    return found[0]

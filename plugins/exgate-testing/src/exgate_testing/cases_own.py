@@ -146,7 +146,7 @@ async def _means(bare: Bare, example: Example) -> None:
     shown = f"{example.operation} answered {example.reply.status} {example.reply.body[:160]!r}"
     bare.answer_once(example.operation, example.reply)
     try:
-        found = await _call(bare, example.operation)
+        found = await _call(bare, example)
     except Exception as error:
         expect(_kind(error, example.operation), example.means, f"{shown}: {error!r}")
         if isinstance(error, ExGateError):
@@ -167,13 +167,14 @@ def _kind(error: Exception, operation: str) -> str:
     return next((name for kind, name in kinds if isinstance(error, kind)), doubt)
 
 
-async def _call(bare: Bare, operation: str) -> Any:
-    market, account = bare.market, bare.account
+async def _call(bare: Bare, example: Example) -> Any:
+    market, account, operation = bare.market, bare.account, example.operation
+    name = ("", "example-77") if example.by_client_id else (_NUMBER, "")
     if operation == "place_order":
         return await account.place_order(bare.order(_NAME))
     if operation == "cancel_order":
-        return await account.cancel_order(market, _NUMBER, "")
-    return await (account.balances() if operation == "balances" else account.find_order(market, _NUMBER, ""))
+        return await account.cancel_order(market, *name)
+    return await (account.balances() if operation == "balances" else account.find_order(market, *name))
 
 
 async def _closes(bare: Bare, example: Example) -> None:

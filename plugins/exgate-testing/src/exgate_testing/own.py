@@ -31,6 +31,8 @@ class Example(Struct, frozen=True, kw_only=True):
     operation: Literal["place_order", "cancel_order", "find_order", "balances"]
     """An order is placed in the first market with the client id ``example-1``, or what the exchange's rule makes of
     it; the order to cancel or to find is number 77 there."""
+    by_client_id: bool = False
+    """The order to cancel or to find is named by its client id, ``example-77``, instead."""
     reply: Reply
     means: Meaning
     """refused: provably nothing was done; limited: too many; unknown: an order or a cancel of which nobody can tell;
