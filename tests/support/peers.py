@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .measuring import processor_time
+import psutil
+
+from exgate_core.budget import Budget
+from exgate_core.settings import Plugins, Section, Server, Settings
+
+from .measuring import Orders, processor_time, serve_exgate
 from .running import ROOT, clean_environment, free_port
 
 PEERS = ROOT / "tests" / "bench" / "peers"
@@ -49,6 +56,62 @@ def fastapi_command() -> list[str]:
     return [sys.executable, str(PEERS / "fastapi_ccxt.py")]
 
 
+def asgi_command(server: str) -> list[str] | None:
+    """How to start ExGate under uvicorn or granian, as docs/deploying.md does; None where that isn't installed."""
+    if importlib.util.find_spec(server) is None:
+        return None
+    common = ["--factory", "--host", "127.0.0.1", "--port", PORT]
+    app = "tests.bench.peers.exgate_asgi:app"
+    if server == "uvicorn":
+        more = ["--ws-per-message-deflate", "false", "--no-proxy-headers", "--no-access-log", "--log-level", "error"]
+        return [sys.executable, "-m", "uvicorn", app, *common, *more]
+    more = ["--interface", "asgi", "--workers", "1", "--runtime-mode", "st", "--log-level", "error"]
+    return [sys.executable, "-m", "granian", app, *common, *more]
+
+
+def settings_of(plugin: str, prefix: str, state: Path) -> Settings:
+    """Binance through one plugin and nothing else."""
+    section = Section(exchange="binance", plugin=plugin, upstream_prefix=prefix)
+    server, plugins = Server(port=0, state_dir=str(state)), Plugins(load=(plugin,))
+    return Settings(server=server, plugins=plugins, exchanges={"binance": section})
+
+
+async def unlimited(orders: Orders, settings: Settings) -> None:
+    """The main of a child: ``exgate serve`` whose exchanges allow everything."""
+    Budget.take = _at_once  # type: ignore[method-assign, assignment]
+    await serve_exgate(orders, settings)
+
+
+async def _at_once(*_: object) -> None:
+    return None
+
+
+@contextmanager
+def exgate_under(server: str, plugin: str, folder: Path, prefix: str) -> Iterator[Peer]:
+    """ExGate under uvicorn or granian, with exchanges that allow everything. A worker process is the peer."""
+    command, port = asgi_command(server), free_port()
+    assert command is not None
+    home = folder / f"{plugin} on {server}"
+    home.mkdir()
+    (home / "exgate.toml").write_text(
+        f'[server]\nport = {port}\nstate_dir = "{home / "state"}"\n[plugins]\nload = ["{plugin}"]\n'
+        f'[exchanges.binance]\nplugin = "{plugin}"\nupstream_prefix = "{prefix}"\n'
+    )
+    with process(command, home, port, LIMITER="off") as started:
+        yield Peer(port, _worker(started))
+
+
+def _worker(started: Peer) -> int:
+    """The process that answers: the child of one that only watches, as soon as somebody listens."""
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", started.port), 1):
+            children = psutil.Process(started.pid).children()
+            return children[-1].pid if children else started.pid
+        time.sleep(0.02)
+    raise AssertionError("the server never listened")
+
+
 def fastify_command() -> list[str] | None:
     """How to start the fastify + ccxt wrapper; None where there is no node, or npm can't install its packages."""
     if shutil.which("node") is None or shutil.which("npm") is None:
@@ -62,9 +125,9 @@ def fastify_command() -> list[str] | None:
 
 
 @contextmanager
-def process(command: Sequence[str], folder: Path, **environment: str) -> Iterator[Peer]:
+def process(command: Sequence[str], folder: Path, port: int | None = None, **environment: str) -> Iterator[Peer]:
     """A server process on a port that its command or its variable ``PORT`` names; it need not listen yet."""
-    port = free_port()
+    port = port or free_port()
     command = [str(port) if word == PORT else word for word in command]
     env = clean_environment(folder) | {"PORT": str(port), "NODE_MODULES": str(_NODE_PACKAGES), **environment}
     with subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.DEVNULL) as started:
@@ -79,9 +142,12 @@ def process(command: Sequence[str], folder: Path, **environment: str) -> Iterato
 
 
 @contextmanager
-def wrapper(command: Sequence[str], folder: Path, upstream: str, *, limiter: bool) -> Iterator[Peer]:
+def wrapper(
+    command: Sequence[str], folder: Path, upstream: str, *, limiter: bool, server: str = "hypercorn"
+) -> Iterator[Peer]:
     """One of the wrappers around ccxt; ``upstream`` is put before Binance's addresses."""
-    with process(command, folder, UPSTREAM=upstream, LIMITER="on" if limiter else "off") as started:
+    environment = {"UPSTREAM": upstream, "LIMITER": "on" if limiter else "off", "SERVER": server}
+    with process(command, folder, None, **environment) as started:
         yield started
 
 
@@ -137,6 +203,7 @@ class Clients:
 
     async def run(self, requests: int, connections: int | None = None) -> Done:
         """Send so many requests over so many of the connections. Raises AssertionError for an answer other than 200."""
+        await self._renew()
         self._to_send = self._to_come = requests
         self._latencies, self._done = [], asyncio.get_running_loop().create_future()
         before, start = processor_time(self._peer.pid), time.perf_counter()
@@ -146,6 +213,12 @@ class Clients:
         seconds = time.perf_counter() - start
         spent = (processor_time(self._peer.pid) - before) / requests
         return Done(requests / seconds, spent, sorted(self._latencies))
+
+    async def _renew(self) -> None:
+        """Replace the connections that the server has closed because they were idle."""
+        count = len(self._connections)
+        self._connections = [it for it in self._connections if not it.transport.is_closing()]
+        await self.connect(count)
 
     def close(self) -> None:
         """Close every connection."""

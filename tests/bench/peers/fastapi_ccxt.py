@@ -1,4 +1,7 @@
-"""What most people write: FastAPI and ccxt, served by hypercorn. ``PORT``, ``UPSTREAM`` and ``LIMITER`` say how."""
+"""What most people write: FastAPI and ccxt. ``PORT``, ``UPSTREAM`` and ``LIMITER`` say how, ``SERVER`` by which server.
+
+hypercorn serves it as it serves ExGate, uvicorn as it does by itself.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +51,25 @@ async def depth(exchange: str, symbol: str, limit: int = 500) -> Any:
     return await exchanges[exchange].fetch_order_book(symbol, limit)
 
 
-if __name__ == "__main__":
-    bind = f"127.0.0.1:{os.environ['PORT']}"
+async def on_hypercorn(port: int) -> None:
     config = Config.from_mapping(
-        {"bind": [bind], "loglevel": "error", "keep_alive_max_requests": sys.maxsize, "keep_alive_timeout": 600}
+        {
+            "bind": [f"127.0.0.1:{port}"],
+            "loglevel": "error",
+            "keep_alive_max_requests": sys.maxsize,
+            "keep_alive_timeout": 600,
+        }
     )
+    await serve(app, config)  # type: ignore[arg-type]
+
+
+async def on_uvicorn(port: int) -> None:
+    import uvicorn
+
+    await uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", access_log=False)).serve()
+
+
+if __name__ == "__main__":
+    run = on_uvicorn if os.environ.get("SERVER") == "uvicorn" else on_hypercorn
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(app, config))  # type: ignore[arg-type]
+        runner.run(run(int(os.environ["PORT"])))
