@@ -22,10 +22,10 @@ from .signing import signer_of
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 2.0
-"""Seconds that an order or a cancel may wait for its turn: later it is another order."""
 _SHARE: Final = 0.4
 """The part of a request's deadline that an order or a cancel has: looking after it takes the rest."""
+_WAITING: Final = 0.5
+"""The part of a deadline that may pass before the request's turn comes."""
 _TIME_LIMIT: Final = 2.0
 
 
@@ -45,7 +45,7 @@ class Desk:
         # Too many orders of one account must not keep anybody's cancels.
         spared = failures.is_account_limit
         self._http = context.http(self.host.rest, used_weight="X-MBX-USED-WEIGHT-1M", spared=spared)
-        self._budget, self._deadline = context.budget, context.deadline
+        self._budget, self._deadline, self._clock = context.budget, context.deadline, context.clock
 
     async def change(self, method: str, form: Mapping[str, str], lane: Lane) -> Response:
         """One send to ``/api/v3/order``, never repeated. Raises NotSent, RateLimited, Unavailable, DeadlineExceeded."""
@@ -69,16 +69,18 @@ class Desk:
     async def _send(
         self, method: str, path: str, form: Mapping[str, str], weight: int, lane: Lane, deadline: float
     ) -> Response:
+        start = self._clock.monotonic()
         await self.time.now()
         # The turn comes first: what is signed before it waits may be too old when it leaves.
         if self._budget is not None:
-            await self._budget.take(weight, lane, deadline if lane == "data" else _PATIENCE)
+            await self._budget.take(weight, lane, deadline * _WAITING)
         query = urlencode(form, quote_via=quote)
         joint = "&" if query else ""
         query = f"{query}{joint}recvWindow={self._window}&timestamp={await self.time.now() * 1000:.0f}"
         query = f"{query}&signature={self._sign(query)}"
+        left = start + deadline - self._clock.monotonic()
         return await self._http.request(
-            method, path, params=query, headers=self._headers, weight=0, lane=lane, deadline=deadline
+            method, path, params=query, headers=self._headers, weight=0, lane=lane, deadline=left
         )
 
     async def _server_time(self) -> int:

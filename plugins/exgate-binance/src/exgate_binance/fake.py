@@ -18,7 +18,7 @@ from exgate_core.errors import DUPLICATE, NotFound, Refused
 from exgate_core.models import Market, Order, OrderRequest, Side, TimeInForce, Trade
 
 from .fake_examples import all_examples
-from .fake_rows import aggregate_row, book_event, listed, market_of, trade_event, trade_row
+from .fake_rows import aggregate_row, aggregate_rows, book_event, listed, market_of, trade_event, trade_row
 from .fake_rules import (
     OWN,
     PRICED,
@@ -72,6 +72,7 @@ class BinanceFake:
     examples: ClassVar[Sequence[Example]] = [
         Example(
             operation=told.operation,
+            by_client_id=told.by_client_id,
             reply=Reply(told.body, told.status, told.headers),
             means=told.means,
             reason=told.reason,
@@ -100,7 +101,7 @@ class BinanceFake:
             "/depth": self._depth,
             "/trades": self._trades,
             "/historicalTrades": self._trades,
-            "/aggTrades": lambda form: [aggregate_row(trade) for trade in self._page(form)],
+            "/aggTrades": lambda form: aggregate_rows(self._page(form)),
             "/account": lambda form: self._account(),
             "POST/order": self._place,
             "DELETE/order": self._cancel,

@@ -135,6 +135,7 @@ class Told(Struct, frozen=True, kw_only=True):
     """One answer, and what an adapter must make of it."""
 
     operation: Any
+    by_client_id: bool = False
     body: bytes
     status: int = 200
     headers: Mapping[str, str] = {}
@@ -220,8 +221,22 @@ def _placed(market_id: str) -> list[Told]:
 
 
 def _others(market_id: str) -> list[Told]:
-    """Answers about other orders than the one that is meant."""
-    changes: tuple[dict[str, Any], ...] = ({"orderId": 78}, {"orderId": 76}, {"symbol": "ETHBTC"})
-    bodies = [_row(market_id, "CANCELED", **change) for change in changes]
+    """Answers about other orders than the one that is meant, and about that one."""
+    right = {"clientOrderId": "example-77", "origClientOrderId": "example-77"}
+    changes: tuple[tuple[bool, dict[str, Any]], ...] = (
+        (False, {"orderId": 78}),
+        (False, {"orderId": 76}),
+        (False, {"symbol": "ETHBTC"}),
+        (True, {"clientOrderId": "example-7", "origClientOrderId": "example-7"}),
+        (True, {"clientOrderId": "z", "origClientOrderId": "z"}),
+        (True, {**right, "symbol": "ETHBTC"}),
+        (True, {**right, "symbol": "AAABBB"}),
+    )
     meanings = (("cancel_order", "unknown"), ("find_order", "unavailable"))
-    return [Told(operation=operation, body=body, means=means) for operation, means in meanings for body in bodies]
+    found = [
+        Told(operation=operation, body=_row(market_id, "CANCELED", **change), means=means, by_client_id=by_client_id)
+        for operation, means in meanings
+        for by_client_id, change in changes
+    ]
+    own = _row(market_id, "CANCELED", **right)
+    return [*found, Told(operation="cancel_order", body=own, means="canceled", by_client_id=True)]

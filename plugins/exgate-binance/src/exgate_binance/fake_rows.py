@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from exgate_core.models import DepthDelta, Market, Trade
@@ -77,6 +78,12 @@ def aggregate_row(trade: Trade) -> dict[str, Any]:
     number, maker = int(trade.id), trade.taker_side == "sell"
     fields = {"a": number, "p": trade.price, "q": trade.qty, "f": number, "l": number}
     return {**fields, "T": trade.time, "m": maker, "M": True}
+
+
+def aggregate_rows(trades: Sequence[Trade]) -> list[dict[str, Any]]:
+    """An answer of ``aggTrades``, with one of the doubles that the exchange has marked as invalid in its midst."""
+    rows = [aggregate_row(trade) for trade in trades]
+    return [*rows[:1], *({**row, "p": "0", "q": "0", "f": -1, "l": -1} for row in rows[:1]), *rows[1:]]
 
 
 def book_event(delta: DepthDelta) -> dict[str, Any]:

@@ -41,12 +41,12 @@ class Weights(Struct, frozen=True, kw_only=True):
     trades_of_order: int
 
     def of_depth(self, limit: int) -> int:
-        """The weight of a book with this limit."""
-        return next((weight for most, weight in self.depth if limit <= most), self.depth[-1][1])
+        """The weight of a book with this limit, 5000 at most."""
+        return next(weight for most, weight in self.depth if limit <= most)
 
     def same_price(self, limit: int) -> int:
         """The largest limit that costs no more than this one."""
-        return next((most for most, _ in self.depth if limit <= most), self.depth[-1][0])
+        return next(most for most, _ in self.depth if limit <= most)
 
 
 class Host(Struct, frozen=True, kw_only=True):

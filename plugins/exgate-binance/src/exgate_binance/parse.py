@@ -179,7 +179,7 @@ def aggregate_trades(rows: list[AggregateTrade]) -> list[Trade]:
 
     Rows that the exchange itself marked as invalid doubles (last trade id -1) are no trades and left out.
     """
-    return [_aggregate(row) for row in rows if row.last >= 0]
+    return [_aggregate(row) for row in rows if row.last != -1]
 
 
 def _aggregate(row: AggregateTrade) -> Trade:

@@ -69,4 +69,4 @@ class ServerTime:
 def _unsigned(error: ExGateError) -> ExGateError:
     text = f"The exchange's time, which every signed request needs, is not to be had: {error.message}"
     kind = RateLimited if isinstance(error, RateLimited) else NotSent
-    return kind(text, reason=error.reason if kind is RateLimited else "", retry_after=error.retry_after)
+    return kind(text, retry_after=error.retry_after)

@@ -33,7 +33,10 @@ SOURCE = HERE.parents[2] / "src" / PACKAGE
 TOOL = ROOT / ".dev" / "mutation"
 GOAL, GOAL_SHORT = 0.85, 0.7
 SIDE_BY_SIDE = 4
+SAME = ("Operator_Eq_Is", "Operator_NotEq_IsNot", "Operator_Is_Eq", "Operator_IsNot_NotEq")
 FIRST = ("C01", "C09", "C15", "C25", "C40", "C47", "C48", "C70", "C80", "C89")
+AGGREGATE_CASES = ("C07", "C08", "C09", "C11", "C70", "C73", "C75")
+"""What ``trades = "aggregate"`` changes."""
 US_CASES = ("C01", "C09", "C14", "C15", "C16", "C30", "C32", "C40")
 """What Binance.US has of its own: prices, options, history, no sandbox."""
 LIMIT = 60.0
@@ -107,7 +110,10 @@ def all_trials() -> list[tuple[Any, Any, str]]:
 
     whole = subject("binance", plugin="exgate-binance", fake=BinanceFake)
     other = subject("binanceus", plugin="exgate-binance", fake=BinanceFake)
-    trials = [(whole, *pair) for pair in chosen()] + [(other, *pair) for pair in chosen(US_CASES)]
+    settings = {"settings": {"trades": "aggregate"}}
+    third = subject("binance", plugin="exgate-binance", fake=type("Aggregate", (BinanceFake,), settings))
+    trials = [(whole, *pair) for pair in chosen()]
+    trials += [(other, *pair) for pair in chosen(US_CASES)] + [(third, *pair) for pair in chosen(AGGREGATE_CASES)]
     # Neighbours fail together: the first ones should be of every kind, and those that see most.
     random.Random(1).shuffle(trials)
     return sorted(trials, key=lambda trial: trial[1].id not in FIRST)
@@ -166,12 +172,12 @@ def unchanging(source: str) -> list[tuple[int, int, int, int]]:
 
 
 def alive(rows: list[list[Any]], folder: Path, only: str) -> Iterator[list[Any]]:
-    """The mutants that change something."""
+    """The mutants that change something. ``is`` for ``==`` doesn't where constants are compared, as here they are."""
     spans = {path.name: unchanging(path.read_text()) for path in (folder / PACKAGE).glob("*.py")}
     for row in rows:
         name, (line, column) = Path(row[1]).name, row[4:6]
         inside = any((a, b) <= (line, column) < (c, d) for a, b, c, d in spans[name])
-        if not inside and only in name:
+        if not inside and only in name and not row[2].endswith(SAME):
             yield row
 
 
