@@ -65,6 +65,7 @@ class OkxFake:
     sends_checksums: ClassVar[bool] = False
     """As OKX does now: every checksum is 0."""
     examples: ClassVar[Sequence[Example]] = all_examples()
+    timed: ClassVar[bool] = True
     places: ClassVar[Mapping[str, Sequence[str]]] = {"order_id": _PLACES, "client_order_id": _PLACES}
 
     def __init__(self, simulation: Simulation) -> None:
