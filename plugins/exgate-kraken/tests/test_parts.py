@@ -635,6 +635,16 @@ async def test_trades_of_one_moment_fill_more_than_a_page() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("number", [*range(0, 40), 2998, 2999, 3000, 5999])
+async def test_ids_with_holes(number: int) -> None:
+    past = Past([HOUR * at for at in range(1, 3001)])
+    past.trades = [msgspec.structs.replace(trade, id=str(int(trade.id) * 7 // 4)) for trade in past.trades]
+    found = await history.after(number, 1200, history.Marks(), past.ask)
+    ids = [int(trade.id) for trade in past.trades]
+    assert [int(trade.id) for trade in found] == [known for known in ids if known > number][:1200]
+
+
+@pytest.mark.anyio
 async def test_a_market_without_trades_has_none() -> None:
     assert await history.after(7, 10, history.Marks(), Past([]).ask) == []
 

@@ -174,4 +174,4 @@ async def test_a_sandbox_is_refused() -> None:
     with pytest.raises(FailedPrecondition, match="no sandbox"):
         async with stage(sandbox=True):
             pass
-    assert Kraken.capabilities.trade_ids == "contiguous"
+    assert Kraken.capabilities.trade_ids == "ordered"

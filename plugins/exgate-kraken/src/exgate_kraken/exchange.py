@@ -28,10 +28,11 @@ STREAM = "wss://ws.kraken.com/v2"
 class Kraken:
     """The public spot data of Kraken."""
 
-    # "Get Order Book": count up to 500. Public questions: one a second and address (support.kraken.com, "What are the
-    # API rate limits?").
+    # "Trades": an id is "a sequence number, unique per book"; that none is left out isn't promised, and the document's
+    # own example of "Get Recent Trades" leaves out two. "Get Order Book": count up to 500. Public questions: one a
+    # second and address (support.kraken.com, "What are the API rate limits?").
     capabilities = ExchangeCapabilities(
-        trade_ids="contiguous",
+        trade_ids="ordered",
         trades_reach=None,
         trades_max=history.PAGE,
         depth_max=500,

@@ -1,9 +1,9 @@
 """Trades after an id, from an exchange that pages by time.
 
 ``GET /0/public/Trades`` takes ``since`` in ns and answers with the first 1000 trades at or after it ("Get Recent
-Trades", docs.kraken.com, read at 2026-05-27). Ids count the trades of a pair without holes ("Trades", Spot WebSocket
-v2: "a sequence number, unique per book") and rise with the time. So the time of an id is remembered where it was seen,
-or found between two known ones; a page is only believed if it shows an id at or before the one that was asked for.
+Trades", docs.kraken.com, read at 2026-05-27). Ids rise with the time ("Trades", Spot WebSocket v2: "a sequence number,
+unique per book"). So the time of an id is remembered where it was seen, or found between two known ones; a page is only
+believed if it shows an id at or before the one that was asked for, or the next.
 """
 
 from __future__ import annotations
