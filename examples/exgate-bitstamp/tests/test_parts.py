@@ -80,7 +80,14 @@ def test_an_errors_words_are_told_by_field() -> None:
 
 
 def order(**more: Any) -> OrderRequest:
-    given = {"market": BTC, "side": "buy", "type": "limit", "client_order_id": "c1", "price": "10.50", "amount": "1.20"}
+    given: dict[str, Any] = {
+        "market": BTC,
+        "side": "buy",
+        "type": "limit",
+        "client_order_id": "c1",
+        "price": "10.50",
+        "amount": "1.20",
+    }
     return OrderRequest(**(given | more))
 
 

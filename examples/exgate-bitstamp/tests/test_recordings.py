@@ -161,7 +161,7 @@ async def test_a_recorded_book_stream_ends_where_the_exchanges_book_ended(
                     if Decimal(amount):
                         side[price] = amount
         bids, asks = levels()
-        return bids[:25] == expected["bids"] and asks[:25] == expected["asks"]
+        return [bids[:25], asks[:25]] == [list(expected["bids"]), list(expected["asks"])]
 
     async with opened(replay) as (bitstamp, _):
         await until(lambda done: bitstamp.pull_depth(market(symbol), 1000, done), emit)

@@ -32,6 +32,8 @@ from .signing import FORM, VERSION, signature
 HOST: Final = urlsplit(REST).netloc
 _FLAGS: Final = {"IOC": "ioc_order", "FOK": "fok_order"}
 _PENDING: Final = "Cancel pending"
+_PATIENCE: Final = 2.0
+"""Seconds that an order or a cancel may wait for its turn: later it is another order."""
 
 T = TypeVar("T")
 
@@ -56,6 +58,7 @@ class BitstampAccount:
         self._http = context.http(REST)
         self._exchange, self._credentials = context.exchange, context.credentials
         self._clock, self._random, self._budget = context.clock, context.random, context.budget
+        self._deadline = context.deadline
 
     @hookimpl
     async def balances(self) -> Sequence[Balance]:
@@ -112,10 +115,13 @@ class BitstampAccount:
         return decode(await self._signed(path, form), decoder)
 
     async def _signed(self, path: str, form: Mapping[str, str], *, lane: Lane = "data") -> Response:
-        """One request. Raises what its answer says."""
+        """One request, signed when its turn has come. Raises what its answer says."""
         body = urlencode(form)
+        if self._budget is not None:
+            await self._budget.take(1, lane, self._deadline if lane == "data" else _PATIENCE)
+        headers = self._headers(path, body)
         response = await self._http.request(
-            "POST", path, headers=self._headers(path, body), body=body.encode() or None, lane=lane
+            "POST", path, headers=headers, body=body.encode() or None, weight=0, lane=lane
         )
         error = judged(response)
         if isinstance(error, RateLimited) and self._budget is not None:

@@ -17,7 +17,9 @@ import msgspec
 from exgate_core.errors import DUPLICATE, NotFound, Refused
 from exgate_core.models import Depth, DepthDelta, Market, Order, OrderRequest, Side, TimeInForce, Trade
 from exgate_testing.fakes import Keys, Reply, Request, Session, Simulation
+from exgate_testing.own import Example
 
+from .fake_examples import examples as own_examples
 from .signing import FORM, signature
 
 _PLACING: Final = re.compile(r"/api/v2/(buy|sell)/(?:(market|instant)/)?([^/]+)/")
@@ -61,11 +63,13 @@ class BitstampFake:
     )
     credentials: ClassVar[Keys] = Keys("bitstamp-key-0123456789abcdef", "bitstamp-secret-0123456789abcdef")
     client_ids: ClassVar[str] = "ever"
+    timed: ClassVar[bool] = True
     simulated: ClassVar[Mapping[str, Any]] = {
         "first_id": int(time.time() * 1_000_000),
         "clock_step_ms": 1000,
     }
     """Books are numbered by their time in us, and trades are told in whole seconds."""
+    examples: ClassVar[Sequence[Example]] = tuple(own_examples())
     waivers: ClassVar[Mapping[str, str]] = {
         "C81": "Bitstamp's changes of a book don't say what they follow on: a lost one shows at the next snapshot only",
         "C84[swap]": "Bitstamp's changes of a book are told apart by their time alone: an older one is dropped",
