@@ -254,6 +254,31 @@ async def cancel_limited(subject: Subject, variant: str) -> None:
         expect(house.world.all_orders()[0].status, "open", "the true status")
 
 
+@case(
+    "C97",
+    "the look at a cancel fails too",
+    "while the exchange can't be asked a lost cancel is unknown: never done, never a 404; later it is told",
+    every(needs("place_order", "cancel_order", "find_order"), wired),
+    variants=("drop", "html", "empty", "null", "blank", "error_503", "once"),
+)
+async def cancel_look_fails(subject: Subject, variant: str) -> None:
+    """The cancel arrived, its answer was lost, and so is what tells of the order."""
+    once = variant == "once"
+    async with open_house(subject, NORMAL if once else _SHORT) as house:
+        order_id = await _open_order(house)
+        kind: Any = "drop" if once else variant
+        house.faults.add(WireFault(operation="cancel_order", kind="drop", when="after"))
+        house.faults.add(*(WireFault(operation=look, kind=kind, times=int(once)) for look in LOOKS))
+        answer = await house.cancel(house.market, order_id)
+        expect(house.world.all_orders()[0].status, "canceled", "the true status")
+        if not once:
+            expect((answer.status, answer.outcome), (504, "unknown"), f"status and outcome of {answer!r}")
+            house.faults.clear()
+            answer = await house.cancel(house.market, order_id)
+        told = checks.ok(answer, "the cancel, once the exchange can be asked again")
+        hold(told["status"] in ("canceled", "already_canceled"), f"{answer!r}")
+
+
 async def _open_order(house: House) -> str:
     return str(checks.ok(await house.order(house.body()), "an order")["order_id"])
 

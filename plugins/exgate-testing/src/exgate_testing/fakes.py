@@ -92,8 +92,8 @@ class Fake(Protocol):
     ClassVar[Mapping[str, Any]]``, further keys of the section under which the adapter is judged; ``waivers:
     ClassVar[Mapping[str, str]]``, cases that the exchange can't meet, each with the reason; ``simulated:
     ClassVar[Mapping[str, Any]]``, further arguments of ``Simulation``, for an exchange whose numbers are of another
-    size (``first_id``) or whose times are coarser (``clock_step_ms``); ``sends_checksums: ClassVar[bool] = False`` where
-    the adapter names a checksum that the exchange doesn't send at present. The module ``own`` has more.
+    size (``first_id``) or whose times are coarser (``clock_step_ms``); ``sends_checksums: ClassVar[bool] = False``
+    where the adapter names a checksum that the exchange doesn't send at present. The module ``own`` has more.
     """
 
     markets: ClassVar[Sequence[Market]]
