@@ -151,6 +151,7 @@ PROVES_NOTHING = [
     said(-1099, "A code of next year"),
     said(-2010, "Account has insufficient balance for requested action.", 500),
     said(-2010, "Account has insufficient balance for requested action.", 503),
+    said(-2010, "Duplicate order sent.", 500),
     said(-2010, "Account has insufficient balance for requested action.", 403),
     said(-2010, "Account has insufficient balance for requested action.", 408),
     said(-2010, "Account has insufficient balance for requested action.", 409),

@@ -13,7 +13,7 @@ from exgate_core.errors import InvalidArgument, Unavailable
 from exgate_core.fetch import bad_answer
 from exgate_core.hookspecs import EmitDepth, EmitTrades, hookimpl
 from exgate_core.models import Depth, Market, Trade
-from exgate_core.sockets import Subscription
+from exgate_core.sockets import Gathered, Subscription
 
 from . import parse
 from .counting import OrderLimit, order_limits
@@ -83,9 +83,14 @@ class Binance:
         """``<symbol>@trade`` or ``@aggTrade``: the same ids as ``recent_trades``."""
         read = parse.aggregate_trade_frame if self._aggregate else parse.raw_trade_frame
         name = f"{market.id.lower()}@{'aggTrade' if self._aggregate else 'trade'}"
-        async with self._socket.subscription(name, lambda frame: emit((read(frame),)), lambda: emit(())) as stream:
+        trades: Gathered[Trade] = Gathered(emit, lambda: stream)
+        stream = self._socket.subscription(name, lambda frame: trades.add(read(frame)), lambda: emit(()))
+        async with stream:
             emit(())
-            await stream.ended()
+            try:
+                await stream.ended()
+            finally:
+                trades.flush()
 
     @hookimpl
     async def pull_depth(self, market: Market, levels: int, emit: EmitDepth) -> None:

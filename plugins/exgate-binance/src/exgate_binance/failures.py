@@ -50,7 +50,7 @@ NO_RETRY_AFTER: Final = 10.0
 def of_order(response: Response) -> ExGateError:
     """What to raise after ``POST /api/v3/order``: Refused and RateLimited are proofs, Unavailable is none."""
     code, text = parse.error(response.body)
-    if code in _ENGINE and text.lower().startswith("duplicate order"):
+    if _is_answer(response) and code in _ENGINE and text.lower().startswith("duplicate order"):
         return _refused(response, code, text, reason=DUPLICATE)
     return _of_change(response, code, text)
 

@@ -78,6 +78,7 @@ _UNKNOWN: Final[tuple[_Row, ...]] = (
 _ORDERS: Final[tuple[_Row, ...]] = (
     ("refused", "DUPLICATE_CLIENT_ORDER_ID", 400, -2010, "Duplicate order sent."),
     ("refused", "DUPLICATE_CLIENT_ORDER_ID", 400, -1010, "Duplicate order sent."),
+    ("unknown", "", 500, -2010, "Duplicate order sent."),
     ("refused", "EXCHANGE_REFUSED", 499, -1100, _RANGES[0]),
 )
 _CANCELS: Final[tuple[_Row, ...]] = (
