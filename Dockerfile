@@ -1,4 +1,4 @@
-# ExGate with every plugin of this checkout: see docs/deploying.md.
+# ExGate with every plugin of this checkout but the kit for authors: see docs/deploying.md.
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY requirements.lock ./
@@ -7,9 +7,11 @@ RUN sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt && pip install --no-ca
 COPY pyproject.toml README.md LICENSE ./
 COPY exgate_core exgate_core
 COPY plugins plugins
+# cryptography is for Ed25519 keys.
 RUN uv venv /opt/exgate \
     && uv pip install --python /opt/exgate/bin/python --no-cache --compile-bytecode --constraint requirements.lock \
-        '.[client,fast]' ./plugins/exgate-paper ./plugins/exgate-binance ./plugins/exgate-ccxt
+        '.[client,fast]' cryptography ./plugins/exgate-paper ./plugins/exgate-binance ./plugins/exgate-kraken \
+        ./plugins/exgate-okx ./plugins/exgate-ccxt
 
 FROM python:3.13-slim
 RUN useradd --uid 10001 --no-create-home exgate \

@@ -86,7 +86,7 @@ def test_everything_that_is_copied_is_there_and_not_ignored() -> None:
 def test_every_plugin_is_installed() -> None:
     [install] = [text for text in instructions("RUN") if "uv pip install" in text]
     installed = set(re.findall(r"\./plugins/(\S+)", install))
-    assert installed == {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+    assert installed == {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")} - {"exgate-testing"}
     extras = re.search(r"'\.\[(.*)\]'", install)
     assert extras is not None
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
