@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from exgate_ccxt.exact import Num, decode, text
@@ -93,7 +94,8 @@ def test_levels_are_read_at_once_as_ccxt_reads_them_one_by_one(name: str, rows: 
     from exgate_ccxt.factory import exchange_class
 
     made = exchange_class(name)
-    client, theirs = made(), made.__mro__[1].parse_order_book_bids_asks
+    base: Any = made.__mro__[1]
+    client, theirs = made(), base.parse_order_book_bids_asks
     assert _outcome(client.parse_order_book_bids_asks, rows) == _outcome(theirs, client, rows)
 
 
