@@ -35,6 +35,7 @@ from .wire import (
     OrderRow,
     PlaceOrderResponse,
     PullTradeResponse,
+    StreamTradeRow,
     TradeRow,
     encode,
 )
@@ -98,7 +99,7 @@ def trade_json(trade: Trade) -> bytes:
 
 def stream_trade_json(trade: Trade) -> bytes:
     """One trade as WebSocket frames carry it: the six fields and ``trade_id``, the exact id as a string."""
-    return trade_json(trade)[:-1] + b',"trade_id":' + encode(trade.id) + b"}"
+    return encode(StreamTradeRow(*_six(trade), trade.id))
 
 
 def extended_trade_json(trade: Trade) -> bytes:

@@ -7,9 +7,10 @@ feeds room does that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from .client import Transport
     from .wsline import Line
 
-__all__ = ["Control", "Dialect", "Limits", "Socket", "Subscription"]
+__all__ = ["Control", "Dialect", "Gathered", "Limits", "Socket", "Subscription"]
+
+T = TypeVar("T")
 
 _BEFORE_NEXT_TRY = 5.0
 _AGE_SPREAD = 0.05
@@ -79,6 +82,12 @@ class Subscription:
         await self._over.wait()
         raise self._error or Unavailable(f"The subscription to {self.topic} was closed.")
 
+    def end(self, error: Exception) -> None:
+        """End it because of what its owner can't do with its frames: ``ended`` raises Unavailable, BAD_ANSWER."""
+        unusable = Unavailable(f"a frame of {self.topic} can't be used ({error})", reason="BAD_ANSWER")
+        self._error = self._error or unusable
+        self._leave()
+
     def joined(self, line: Line) -> None:
         """Called by a line that carries the topic from now on."""
         self._lines.append(line)
@@ -101,6 +110,33 @@ class Subscription:
             line.leave(self.topic, self)
         self._ready.set()
         self._over.set()
+
+
+class Gathered(Generic[T]):
+    """What comes within one turn of the event loop, handed on together: for streams that send each trade in a frame.
+
+    Whoever made it flushes when the subscription has ended. Where handing on fails, the subscription ends with that.
+    """
+
+    def __init__(self, emit: Callable[[Sequence[T]], None], subscription: Callable[[], Subscription]) -> None:
+        self._emit, self._subscription = emit, subscription
+        self._items: list[T] = []
+
+    def add(self, item: T) -> None:
+        """Hand it on with what else comes now; a plain call for ``on_frame``."""
+        if not self._items:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._items.append(item)
+
+    def flush(self) -> None:
+        """Hand on what has come, if anything has. Raises nothing."""
+        items, self._items = self._items, []
+        if not items:
+            return
+        try:
+            self._emit(items)
+        except Exception as error:
+            self._subscription().end(error)
 
 
 class Socket:

@@ -120,6 +120,18 @@ class Status(Struct, gc=False):
     details: list[Detail] = []
 
 
+class StreamTradeRow(Struct, gc=False):
+    """One public trade as WebSocket frames carry it."""
+
+    id: Double = 0
+    price: str = ""
+    qty: str = ""
+    quoteQty: str = ""
+    time: Double = 0
+    isBuyerMaker: bool = False
+    trade_id: str = ""
+
+
 class ExtendedTradeRow(Struct, gc=False):
     """One public trade with what the seed leaves out."""
 

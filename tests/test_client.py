@@ -27,6 +27,7 @@ from exgate_core.errors import (
     Unavailable,
 )
 from exgate_core.fetch import Response, decode, digits, exact_json, failure, seconds_of
+from exgate_core.sockets import Gathered
 
 pytestmark = pytest.mark.anyio
 
@@ -718,3 +719,38 @@ def refused(socket: Any) -> bool:
 async def hold(subscription: Any) -> None:
     async with subscription:
         await subscription.ended()
+
+
+async def test_frames_of_one_turn_are_handed_on_together_and_none_is_lost_at_the_end(exchange: Exchange) -> None:
+    batches: list[list[bytes]] = []
+    async with transport() as its:
+        socket = its.ws(ws_url(exchange), Talk())
+        stream = socket.subscription("a", lambda frame: gathered.add(frame))
+        gathered: Gathered[bytes] = Gathered(lambda items: batches.append(list(items)), lambda: stream)
+        async with stream:
+            for text in "123":
+                gathered.add(text.encode())
+            assert batches == [], "not before the turn is over"
+            await anyio.lowlevel.checkpoint()
+            assert batches == [[b"1", b"2", b"3"]]
+            await exchange.say("a", "4")
+            await until(lambda: len(batches) == 2)
+            gathered.add(b"5")
+            gathered.flush()
+            gathered.flush()
+            await anyio.lowlevel.checkpoint()
+    assert batches[1:] == [[b"a|4"], [b"5"]]
+
+
+async def test_a_frame_that_cant_be_handed_on_ends_its_subscription(exchange: Exchange) -> None:
+    def broken(items: Sequence[bytes]) -> None:
+        raise ValueError("no number")
+
+    async with transport() as its:
+        socket = its.ws(ws_url(exchange), Talk())
+        stream = socket.subscription("a", lambda frame: gathered.add(frame))
+        gathered: Gathered[bytes] = Gathered(broken, lambda: stream)
+        with pytest.raises(Unavailable, match="no number"):
+            async with stream:
+                await exchange.say("a", "1")
+                await stream.ended()
