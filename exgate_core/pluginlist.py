@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ _REQUIREMENT = re.compile(
     r"(?:@\s*(?P<url>\S+)|(?P<versions>\(?[<>=!~](?:(?!--)[^;#])*?\)?))?"
     r"\s*(?P<marker>;(?:(?!--)[^#])*?)?(?P<hashes>(?:\s+--hash[= ]\S+)*)\s*"
 )
+_OTHER = re.compile(r"(?:-r|--requirement|(?P<editable>-e|--editable))[\s=]+(?P<path>\S+)")
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 _PIN = re.compile(r"\(?\s*===?\s*([A-Za-z0-9._+!-]+)\s*\)?")
 _FILE = re.compile(rf"(?P<name>{_NAME}?)-\d[^/]*\.(?:whl|tar\.gz|zip)(?:#.*)?")
@@ -107,6 +109,24 @@ def merged(lines: Sequence[Line], added: Sequence[Line]) -> list[Line]:
 def without(lines: Iterable[Line], names: Collection[str]) -> list[Line]:
     """The list without the lines of these distributions (canonical names)."""
     return [line for line in lines if line.name not in names]
+
+
+def followed(lines: Iterable[Line], folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Line]:
+    """The lines, those of the files that they include (``-r``), and editable projects (``-e``) with their names.
+
+    What can't be read is left out: pip and uv say so.
+    """
+    for line in lines:
+        found = _OTHER.fullmatch(_COMMENT.sub("", line.text).strip())
+        place = (folder / found["path"]).resolve() if found else folder
+        if found is None or place in seen:
+            yield line
+        elif found["editable"]:
+            with suppress(InvalidArgument):
+                yield Line(line.text, canonical(_name_of(place, found["path"])), line.text.strip())
+        else:
+            with suppress(OSError, UnicodeDecodeError):
+                yield from followed(read(place.read_text(encoding="utf-8")), place.parent, seen | {place})
 
 
 def text_of(lines: Iterable[Line]) -> str:

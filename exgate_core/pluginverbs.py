@@ -186,17 +186,17 @@ def _change(installer: Installer, command: Sequence[str], file: _File) -> None:
     try:
         installer.run(command)
     except FailedPrecondition as error:
-        found = _drift(file.lines)
+        found = _drift(file)
         state = f"it differs:\n{_described(found)}" if found.broken else "everything that it lists is installed"
         message = f"{error.message}\n{file.path} was not changed; {state}"
         raise FailedPrecondition(message, reason=error.reason) from None
 
 
-def _drift(lines: Iterable[Line]) -> Drift:
+def _drift(file: _File) -> Drift:
     from . import installer
-    from .pluginlist import drift
+    from .pluginlist import drift, followed
 
-    return drift(lines, installer.installed(), installer.plugins())
+    return drift(followed(file.lines, file.path.parent), installer.installed(), installer.plugins())
 
 
 def _would(options: Options, file: _File, text: str, command: Sequence[str]) -> int:
@@ -213,7 +213,7 @@ def _tell(options: Options, file: _File, names: Sequence[str]) -> int:
     from .installer import installed, plugins
     from .plugins import load_catalogue
 
-    found = _drift(_File(options).lines)
+    found = _drift(_File(options))
     have, known = installed(), plugins()
     reports = {report.package: report for report in load_catalogue([name for name in names if name in known]).reports}
     rows = [(name, have.get(name, ""), _state(name, have, known, reports)) for name in names]

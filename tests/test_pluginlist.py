@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exgate_core.errors import InvalidArgument
-from exgate_core.pluginlist import Drift, drift, merged, read, text_of, wanted, without
+from exgate_core.pluginlist import Drift, drift, followed, merged, read, text_of, wanted, without
 
 FILE = """\
 # what this machine trades with
@@ -126,3 +126,17 @@ def test_where_a_list_and_an_environment_differ() -> None:
     )
     assert found.broken
     assert not drift(read("# none\n"), installed, ["exgate-own"]).broken
+
+
+def test_included_files_and_editable_projects_are_listed_too(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "list.txt").write_text("exgate-b==2\n-r ../plugins.txt\n--requirement=gone.txt\n-e own\n")
+    (tmp_path / "more" / "own").mkdir()
+    (tmp_path / "more" / "own" / "pyproject.toml").write_text('[project]\nname = "Exgate_C"\n')
+    lines = read("exgate-a\n-r more/list.txt  # the rest\n-e nowhere\n-c constraints.txt\n")
+    (tmp_path / "plugins.txt").write_text(text_of(lines))
+    found = list(followed(lines, tmp_path, frozenset({(tmp_path / "plugins.txt").resolve()})))
+    assert [line.name for line in found if line.name] == ["exgate-a", "exgate-b", "exgate-c"]
+    installed = {"exgate-a": "1", "exgate-b": "1", "exgate-c": "1"}
+    assert drift(found, installed, installed) == Drift(other={"exgate-b": ("2", "1")})
+    assert len(list(followed(lines, tmp_path))) >= 4  # a circle ends
