@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from exgate_ccxt.evidence import LISTS, acknowledged, observe
 from exgate_ccxt.intents import CURRENT, Intent
+from exgate_ccxt.loading import use_listing
+from exgate_ccxt.markets import Listing
 from exgate_ccxt.table import rows
 from make_facts import exchange
 
@@ -89,6 +91,16 @@ async def test_a_list_that_is_not_there_proves_nothing(exchange_id: str, name: s
 )
 def test_a_cancel_is_taken_in_where_the_answer_says_so(exchange_id: str, body: str, right: bool) -> None:
     assert acknowledged(exchange_id, body, "4") is right
+
+
+async def test_balances_by_the_numbers_of_assets_are_told_by_their_names() -> None:
+    client = exchange("delta")
+    market = client.markets["BTC/USDT"]
+    market["info"] = {"underlying_asset": {"id": 14, "symbol": "BTC"}, "quoting_asset": {"id": 5, "symbol": "USDT"}}
+    use_listing(client, Listing.of(client, 0.0))
+    shown = client.parse_balance({"result": [{"asset_id": "14", "balance": "1.50", "available_balance": "1.00"}]})
+    assert (shown["BTC"]["free"], "14" in shown) == (1.0, False)
+    await client.close()
 
 
 def test_every_name_in_the_list_is_an_exchange() -> None:

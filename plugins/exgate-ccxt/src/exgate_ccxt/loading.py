@@ -106,6 +106,8 @@ def use_listing(client: Any, listing: Listing) -> None:
     if "marketsByAltname" in client.options:
         # Kraken names markets so in answers about orders; ccxt notes it in the client that fetched the list
         client.options["marketsByAltname"] = listing.by_altname
+    if listing.assets:
+        client.options["currenciesByNumericId"] = listing.assets
     client.exgate_markets = listing.table
 
 

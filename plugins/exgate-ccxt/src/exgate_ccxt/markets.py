@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from exgate_core.models import Market
@@ -47,12 +47,23 @@ class Listing:
         """When it was fetched, s since the epoch."""
         self.by_altname = {market["altname"]: market for market in table.ccxt.values() if market.get("altname")}
         """By the exchange's second names, where it has them (Kraken's XBTUSD beside XXBTZUSD)."""
+        self.assets = {number: {"code": code} for number, code in _numbered(table.ccxt.values())}
+        """Assets by their numbers, where markets say them (delta's balances name assets by nothing else)."""
 
     @classmethod
     def of(cls, client: Any, at: float) -> Listing:
         """The list that a client has loaded."""
         attributes = {name: getattr(client, name) for name in _ATTRIBUTES}
         return cls(attributes, MarketTable(client.markets or {}, client.precisionMode), at)
+
+
+def _numbered(markets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for market in markets:
+        info = market.get("info") or {}
+        for side, code in (("underlying_asset", market["base"]), ("quoting_asset", market["quote"])):
+            asset = info.get(side)
+            if isinstance(asset, Mapping) and asset.get("id") is not None:
+                yield str(asset["id"]), str(code)
 
 
 _ATTRIBUTES = (
