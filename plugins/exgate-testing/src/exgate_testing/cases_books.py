@@ -19,7 +19,9 @@ from .subjects import Subject
 from .table import NotApplicable, case, every, needs, wired
 
 _LEVELS = 10
-_FAST = Terms(speed=25.0, tolerate=2.0)
+_FAST = Terms(speed=10.0, tolerate=2.0)
+_LATE = 3.0
+"""Seconds by which a busy machine may be late."""
 _book = needs("depth", "pull_depth")
 
 _State = tuple[tuple[tuple[Decimal, Decimal], ...], ...]
@@ -205,12 +207,12 @@ async def silence(subject: Subject, variant: str) -> None:
         house.faults.mute = True
         await _changes(house)
         start = house.now()
-        while house.now() - start < 3 * _FAST.tolerate:
+        while house.now() - start < 4 * _FAST.tolerate:
             answer = await watch.look()
             if answer.headers.get("exgate-source") == "local":
                 age = float(answer.headers["exgate-age"])
                 hold(age <= _FAST.tolerate, f"a copy last proven alive {age} s ago was shown")
-                hold(house.now() - start <= _FAST.tolerate + 1.0, "a silent connection counts as alive")
+                hold(house.now() - start <= _FAST.tolerate + _LATE, "a silent connection counts as alive")
             await anyio.sleep(0.005)
         house.faults.mute = False
         house.cut()

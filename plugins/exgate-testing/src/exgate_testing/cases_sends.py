@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from . import checks
@@ -12,6 +13,7 @@ from .checks import expect, hold
 from .door import Answered
 from .faults import WireFault
 from .house import HURRIED, LOOKS, NORMAL, House, Terms, eventually, open_house
+from .serving import running
 from .subjects import Subject
 from .table import NotApplicable, case, every, needs, wired
 
@@ -19,7 +21,7 @@ _LOST = (
     "drop", "hang", "cut", "html", "truncated", "empty", "null", "blank",
     "redirect", "error_500", "error_502", "error_503", "error_504",
 )  # fmt: skip
-_SHORT = Terms(orders=1.5)
+_SHORT = Terms(orders=2.5)
 """For cancels that never arrive: they are looked up until the deadline."""
 _RETRIES = 20
 
@@ -207,8 +209,7 @@ async def caller_leaves(subject: Subject, variant: str) -> None:
 )
 async def cancel_lost_before(subject: Subject, variant: str) -> None:
     """The order is still open: the outcome is unknown, or an honest refusal."""
-    async with open_house(subject, _SHORT) as house:
-        order_id = await _open_order(house)
+    async with _with_order(subject, _SHORT) as (house, order_id):
         house.faults.add(WireFault(operation="cancel_order", kind=variant))  # type: ignore[arg-type]
         answer = await house.cancel(house.market, order_id)
         hold(house.faults.fired, "the fault never struck: Fake.operation doesn't name cancels")
@@ -264,8 +265,7 @@ async def cancel_limited(subject: Subject, variant: str) -> None:
 async def cancel_look_fails(subject: Subject, variant: str) -> None:
     """The cancel arrived, its answer was lost, and so is what tells of the order."""
     once = variant == "once"
-    async with open_house(subject, NORMAL if once else _SHORT) as house:
-        order_id = await _open_order(house)
+    async with _with_order(subject, NORMAL if once else _SHORT) as (house, order_id):
         kind: Any = "drop" if once else variant
         house.faults.add(WireFault(operation="cancel_order", kind="drop", when="after"))
         house.faults.add(*(WireFault(operation=look, kind=kind, times=int(once)) for look in LOOKS))
@@ -277,6 +277,18 @@ async def cancel_look_fails(subject: Subject, variant: str) -> None:
             answer = await house.cancel(house.market, order_id)
         told = checks.ok(answer, "the cancel, once the exchange can be asked again")
         hold(told["status"] in ("canceled", "already_canceled"), f"{answer!r}")
+
+
+@asynccontextmanager
+async def _with_order(subject: Subject, terms: Terms) -> AsyncIterator[tuple[House, str]]:
+    """A gateway on such terms, and the id of an open order that was placed with more patience than they allow."""
+    async with AsyncExitStack() as stack:
+        wire = await stack.enter_async_context(running(subject.fake)) if subject.fake is not None else None
+        if wire is not None:
+            async with open_house(subject, wire=wire) as patient:
+                order_id = await _open_order(patient)
+        house = await stack.enter_async_context(open_house(subject, terms, wire=wire))
+        yield house, order_id if wire is not None else await _open_order(house)
 
 
 async def _open_order(house: House) -> str:

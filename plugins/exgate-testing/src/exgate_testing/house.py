@@ -69,7 +69,7 @@ class Terms:
 
 
 NORMAL = Terms()
-HURRIED = Terms(deadline=0.5, orders=6.0)
+HURRIED = Terms(speed=2.0, deadline=0.8, orders=5.0)
 """For cases in which the exchange never answers."""
 
 
