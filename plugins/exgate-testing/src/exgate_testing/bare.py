@@ -41,7 +41,7 @@ class Bare:
         """Wait so many seconds of the exchange's clock."""
         self.market = wire.simulation.markets[0]
 
-    def order(self, name: str) -> OrderRequest:
+    def order(self, name: str, ticks: int = 100_000) -> OrderRequest:
         """A small order that rests, with this client order id (``name``)."""
         market = self.market
         return OrderRequest(
@@ -49,7 +49,7 @@ class Bare:
             side="buy",
             type="limit",
             client_order_id=self.name(name),
-            price=_times(market.tick_size, 100_000),
+            price=_times(market.tick_size, ticks),
             amount=_times(market.step_size, 10_000),
         )
 

@@ -226,16 +226,17 @@ async def limit_of_orders(subject: Subject, variant: str) -> None:
     variants=("open", "canceled", "filled"),
 )
 async def late(subject: Subject, variant: str) -> None:
-    """Each place by itself shows nothing, then all but one."""
+    """Each place by itself shows nothing, then all but one; other orders stand beside it in all of them."""
     async with open_bare(subject) as bare:
         fake, market, world = bare.wire.fake, bare.market, bare.wire.simulation
-        await bare.account.place_order(bare.order(_NAME))
+        for name, ticks in (("beside-1", 99_999), (_NAME, 100_000), ("beside-2", 99_998)):
+            await bare.account.place_order(bare.order(name, ticks))
         if variant == "canceled":
             world.cancel(market.symbol, client_order_id=bare.name(_NAME))
         elif variant == "filled":
             world.engine.deposit("other", {market.base: "1000"})
             world.engine.place("other", _against(bare))
-        order = world.all_orders()[-1]
+        order = world.find(market.symbol, client_order_id=bare.name(_NAME))[-1]
         names = {"order_id": (order.order_id, ""), "client_order_id": ("", bare.name(_NAME))}
         for kind, stated in fake.places.items():  # type: ignore[attr-defined]
             places = [place for place in stated if fake.shows(place, market, order)]  # type: ignore[attr-defined]
