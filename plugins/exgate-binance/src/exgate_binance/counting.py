@@ -1,21 +1,17 @@
 """When the account may place no more orders for now (rest-api.md "Unfilled Order Count", 2026-07-21).
 
 The exchange tells its count with every order that it takes; fills lower it, so that nobody else can count for it. When
-the count stands at the limit, no order leaves until the window is over: one of the exchange's clock. Windows of more
-than a minute aren't waited for: long before their end fills may have made room. There the exchange refuses by itself.
+the count stands at the limit, no order leaves until the window is over: one of the exchange's clock. Only windows of
+seconds are waited for: long before the end of a day fills may have made room. There the exchange refuses by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from msgspec import Struct
 
 from exgate_core.errors import RateLimited
-
-_WINDOWS: Final = {("SECOND", 1): 1, ("SECOND", 10): 10, ("MINUTE", 1): 60}
-"""In seconds, by ``interval`` and ``intervalNum``."""
 
 
 class OrderLimit(Struct, frozen=True):
@@ -38,13 +34,9 @@ class RateLimit(Struct, frozen=True, rename="camel"):
 def order_limits(stated: Iterable[RateLimit]) -> list[OrderLimit]:
     """The limits of orders among those that the market list states, as far as they are waited for here."""
     return [
-        OrderLimit(
-            _WINDOWS[rule.interval, rule.interval_num],
-            rule.limit,
-            f"X-MBX-ORDER-COUNT-{rule.interval_num}{rule.interval[:1]}",
-        )
+        OrderLimit(rule.interval_num, rule.limit, f"X-MBX-ORDER-COUNT-{rule.interval_num}S")
         for rule in stated
-        if rule.rate_limit_type == "ORDERS" and (rule.interval, rule.interval_num) in _WINDOWS
+        if (rule.rate_limit_type, rule.interval) == ("ORDERS", "SECOND")
     ]
 
 
