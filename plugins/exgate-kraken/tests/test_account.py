@@ -274,15 +274,17 @@ async def test_a_clock_that_goes_back_costs_nothing() -> None:
         assert second == first + 1
 
 
-async def test_a_question_that_was_overtaken_is_asked_once_more_and_an_order_never() -> None:
-    async with stage(("BalanceEx", said("EAPI:Invalid nonce"))) as here:
+async def test_a_question_that_was_overtaken_is_asked_again_and_an_order_never() -> None:
+    overtaken = said("EAPI:Invalid nonce")
+    async with stage(("BalanceEx", overtaken), ("BalanceEx", overtaken)) as here:
         assert await here.account.balances()
-        assert sent(here.exchange) == ["BalanceEx", "BalanceEx"]
-    twice = said("EAPI:Invalid nonce")
-    async with stage(("BalanceEx", twice), ("BalanceEx", twice)) as here:
-        with pytest.raises(Refused):
+        assert sent(here.exchange) == ["BalanceEx"] * 3
+        here.script.extend([("BalanceEx", overtaken)] * 3 + [("AddOrder", overtaken)])
+        with pytest.raises(Refused, match="Invalid nonce"):
             await here.account.balances()
-        assert sent(here.exchange) == ["BalanceEx", "BalanceEx"]
+        with pytest.raises(Refused, match="Invalid nonce"):
+            await here.account.place_order(order())
+        assert sent(here.exchange)[3:] == ["BalanceEx"] * 3 + ["AddOrder"]
 
 
 async def arrived(here: Stage, count: int) -> None:
@@ -304,20 +306,32 @@ async def test_a_question_without_an_answer_holds_an_order_up_only_briefly() -> 
         assert sent(here.exchange) == ["BalanceEx", "AddOrder"]
 
 
+async def test_nothing_overtakes_an_order_whose_answer_is_awaited() -> None:
+    async with stage() as here:
+        here.exchange.faults.add(WireFault(operation="place_order", kind="hang"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(here.account.place_order, order())
+            await arrived(here, 1)
+            left = here.clock.monotonic()
+            await here.account.balances()
+            assert here.clock.monotonic() - left > 0.3
+            tasks.cancel_scope.cancel()
+        assert sent(here.exchange) == ["AddOrder", "BalanceEx"]
+
+
 async def test_an_order_goes_before_the_questions_that_wait() -> None:
     async with stage() as here:
-        here.exchange.faults.add(WireFault(operation="balances", kind="hang"))
+        here.exchange.faults.add(WireFault(operation="place_order", kind="hang"))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(here.account.balances)
-            while not here.exchange.requests:
-                await anyio.lowlevel.checkpoint()
+            tasks.start_soon(here.account.place_order, order())
+            await arrived(here, 1)
             for _ in range(3):
                 tasks.start_soon(here.account.pending_orders, None)
             await anyio.wait_all_tasks_blocked()
-            tasks.start_soon(here.account.place_order, order())
+            tasks.start_soon(here.account.place_order, order(client_order_id="mine-2"))
             await arrived(here, 5)
             tasks.cancel_scope.cancel()
-        assert sent(here.exchange)[:3] == ["BalanceEx", "AddOrder", "OpenOrders"]
+        assert sent(here.exchange)[:3] == ["AddOrder", "AddOrder", "OpenOrders"]
 
 
 # -- limits

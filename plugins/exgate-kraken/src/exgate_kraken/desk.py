@@ -2,7 +2,7 @@
 
 Kraken refuses a nonce that isn't higher than all before, and two connections may overtake one another. So a request
 waits for its lane first, then for the answer to the one before it; but for no longer than ``_GRACE``, by which time
-that one has certainly left.
+that one has left: an order must never be overtaken, a question that is can be asked again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from .settings import KrakenSettings
 
 T = TypeVar("T")
 
-_GRACE: Final = 0.5
+_GRACE: Final[Mapping[Lane, float]] = {"orders": 0.5, "cancels": 0.5, "data": 0.1}
+_TRIES: Final = 3
 _PATIENCE: Final = 2.0
 """Seconds that an order or a cancel may wait: later it is another order."""
 _SHARE: Final = 0.4
@@ -58,31 +59,28 @@ class Desk:
         self._http = context.http(REST)
         self._budget, self._sleep, self._deadline = context.budget, context.sleep, context.deadline
 
-    async def ask(
-        self, name: str, fields: Mapping[str, str], decoder: msgspec.json.Decoder[Answer[T]], *, cost: int = 1
-    ) -> T:
-        """One question, within the key's call counter; asked once more where another request had a higher nonce.
+    async def ask(self, name: str, fields: Mapping[str, str], decoder: msgspec.json.Decoder[Answer[T]]) -> T:
+        """One question, within the key's call counter; asked again where another request overtook it.
 
         Raises what ``failures.of_question`` says, RateLimited, NotSent, DeadlineExceeded, Unavailable.
         """
         limit, until = CALLS[self._tier], self.clock.monotonic() + self._deadline
-        for again in (True, False):
+        for tries in range(1, _TRIES + 1):
             self._check_pause(keys.CALLS)
-            await self._count(self.key.calls, cost, limit, until)
+            await self._count(self.key.calls, limit, until)
             response = await self._send(name, fields, "data", until)
             try:
                 return self._result(response, self._read(response, decoder), keys.CALLS)
             except Refused as error:
-                if error.reason != failures.INVALID_NONCE or not again:
+                if error.reason != failures.INVALID_NONCE or tries == _TRIES:
                     raise
         raise AssertionError
 
     async def place(self, pair: str, fields: Mapping[str, str]) -> Placed:
         """One order, sent once, within the pair's transaction counter. Raises like ``ask``."""
         self._check_pause(pair)
-        until = self.clock.monotonic() + self._deadline * _SHARE
-        patience = min(until, self.clock.monotonic() + _PATIENCE)
-        await self._count(self.key.transactions[pair], 1, TRANSACTIONS[self._tier], patience)
+        until = self.clock.monotonic() + min(_PATIENCE, self._deadline)
+        await self._count(self.key.transactions[pair], TRANSACTIONS[self._tier], until)
         response = await self._send("AddOrder", fields, "orders", until)
         answer = self._read(response, PLACED)
         if answer.result is not None and answer.result.txid:
@@ -94,21 +92,21 @@ class Desk:
         now = self.clock.monotonic()
         pair, cost = self.ages.cancel(order_id, now)
         self.key.transactions[pair].add(cost, TRANSACTIONS[self._tier], now)
-        response = await self._send("CancelOrder", fields, "cancels", now + self._deadline * _SHARE)
+        response = await self._send("CancelOrder", fields, "cancels", now + min(_PATIENCE, self._deadline))
         return self._result(response, self._read(response, CANCELED), pair)
 
-    async def _count(self, counter: Counter, cost: int, limit: Limit, until: float) -> None:
-        while (wait := counter.wait(cost, limit, self.clock.monotonic())) > 0:
+    async def _count(self, counter: Counter, limit: Limit, until: float) -> None:
+        while (wait := counter.wait(1, limit, self.clock.monotonic())) > 0:
             if self.clock.monotonic() + wait > until:
                 text = f"Kraken's counter for this account is full; free again in {wait:.1f} s. Nothing was sent."
                 raise RateLimited(text, retry_after=wait)
             await self._sleep(wait)
-        counter.add(cost, limit, self.clock.monotonic())
+        counter.add(1, limit, self.clock.monotonic())
 
     async def _send(self, name: str, fields: Mapping[str, str], lane: Lane, until: float) -> Response:
+        """``until``: the last moment to leave; a change has its own time from then on, a question none besides."""
         self._check_pause(keys.LOCKOUT)
-        patience = until if lane == "data" else min(until, self.clock.monotonic() + _PATIENCE)
-        with anyio.move_on_after(max(0.0, patience - self.clock.monotonic())) as waiting:
+        with anyio.move_on_after(max(0.0, until - self.clock.monotonic())) as waiting:
             async with self.key.turn.held(lane) as hold:
                 waiting.deadline = float("inf")
                 return await self._post(name, fields, lane, until, hold)
@@ -142,11 +140,11 @@ class Desk:
             "API-Sign": signing.sign(path, nonce, body, self._secret),
             "Content-Type": _FORM,
         }
+        left = until - self.clock.monotonic() if lane == "data" else self._deadline * _SHARE
         result: Response | Exception | None = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._after_grace, hold)
+            tasks.start_soon(self._after_grace, _GRACE[lane], hold)
             try:
-                left = until - self.clock.monotonic()
                 result = await self._http.request(
                     "POST", path, headers=headers, body=body.encode(), weight=0, lane=lane, deadline=left
                 )
@@ -159,8 +157,8 @@ class Desk:
         assert result is not None
         raise result
 
-    async def _after_grace(self, hold: keys.Hold) -> None:
-        await self._sleep(_GRACE)
+    async def _after_grace(self, seconds: float, hold: keys.Hold) -> None:
+        await self._sleep(seconds)
         hold.end()
 
     def _read(self, response: Response, decoder: msgspec.json.Decoder[Answer[T]]) -> Answer[T]:
