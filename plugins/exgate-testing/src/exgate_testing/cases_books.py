@@ -16,7 +16,7 @@ from .door import Answered
 from .faults import FrameFault, WireFault
 from .house import House, Terms, eventually, open_house
 from .subjects import Subject
-from .table import NotApplicable, case, every, needs, wired
+from .table import NotApplicable, case, every, faulty, needs, wired
 
 _LEVELS = 10
 _FAST = Terms(speed=10.0, tolerate=2.0)
@@ -45,7 +45,7 @@ class Watch:
         """Ask for a local answer. Whatever comes must be a state that the true book was in."""
         answer = await self._house.get("depth", symbol=self._market.symbol, limit=_LEVELS, isLocal="true")
         if answer.status != 200:
-            hold(answer.status in (429, 503, 504), f"{answer!r} for a local book")
+            hold(answer.status in (429, 500, 503, 504), f"{answer!r} for a local book")
             return answer
         if answer.headers["exgate-source"] == "local":
             self.locals += 1
@@ -204,7 +204,7 @@ async def silence(subject: Subject, variant: str) -> None:
         house.crowd.books(15)
         watch = Watch(house)
         await watch.local("the first copy")
-        house.faults.mute = True
+        house.wire.faults.mute = True
         await _changes(house)
         start = house.now()
         while house.now() - start < 4 * _FAST.tolerate:
@@ -214,7 +214,7 @@ async def silence(subject: Subject, variant: str) -> None:
                 hold(age <= _FAST.tolerate, f"a copy last proven alive {age} s ago was shown")
                 hold(house.now() - start <= _FAST.tolerate + _LATE, "a silent connection counts as alive")
             await anyio.sleep(0.005)
-        house.faults.mute = False
+        house.wire.faults.mute = False
         house.cut()
         await watch.local("after the silence")
 
@@ -241,7 +241,7 @@ async def dry(subject: Subject, variant: str) -> None:
     "C87",
     "a snapshot that fails",
     "a book is opened though its first snapshot fails, and is right then",
-    every(_book, wired),
+    every(_book, faulty),
     variants=("html", "error_503", "null"),
 )
 async def snapshot_fails(subject: Subject, variant: str) -> None:

@@ -8,7 +8,7 @@ from .door import Answered
 from .faults import WireFault
 from .house import HURRIED, LOOKS, NORMAL, House, open_house
 from .subjects import Subject
-from .table import case, every, needs, wired
+from .table import case, every, faulty, needs, wired
 
 _READS = ("depth", "recent_trades", "balances", "pending_orders", "find_order")
 _KINDS = (
@@ -20,11 +20,6 @@ _UNAVAILABLE = (500, 502, 503, 504)
 
 def _reads(subject: Subject, variant: str) -> str:
     return needs(variant.partition("-")[0])(subject, variant)
-
-
-def _possible(subject: Subject, variant: str) -> str:
-    """In this process an exchange can fall silent or break, and that is all."""
-    return "" if variant.rpartition("-")[2] in ("drop", "hang", "html") else wired(subject, variant)
 
 
 async def _read(house: House, operation: str, order_id: str) -> Answered:
@@ -49,7 +44,7 @@ async def _prepare(house: House, operation: str) -> str:
     "C20",
     "answers that are none",
     "a lost line, HTML, half an answer, nothing, null, {}, a redirect or a 5xx is never taken for a value",
-    every(_possible, _reads),
+    every(faulty, _reads),
     variants=[f"{operation}-{kind}" for operation in _READS for kind in _KINDS],
 )
 async def bad_answers(subject: Subject, variant: str) -> None:

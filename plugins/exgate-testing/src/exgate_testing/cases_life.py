@@ -96,7 +96,7 @@ async def _under_way(house: House, operation: str) -> None:
         await eventually(lambda: house.sent(operation) > 0 or bool(house.faults.fired), "a request")
 
 
-@case("C92", "a stop in the middle", "the gateway closes in good time whatever is under way", wired)
+@case("C92", "a stop in the middle", "the gateway closes in good time whatever is under way", needs("depth"))
 async def stop(subject: Subject, variant: str) -> None:
     """Streams that live, and questions that are never answered."""
     async with anyio.create_task_group() as tasks:
@@ -107,7 +107,7 @@ async def stop(subject: Subject, variant: str) -> None:
                 if subject.has("pull_trade"):
                     checks.ok(await house.get("pull_trade", symbol=house.market.symbol), "a pulled stream")
                 tasks.start_soon(_quietly, house)
-                await eventually(lambda: bool(house.faults.fired) or not subject.has("depth"), "a question")
+                await eventually(lambda: bool(house.faults.fired), "a question")
                 start = asyncio.get_running_loop().time()
         took = asyncio.get_running_loop().time() - start
         hold(took < 6.0, f"closing took {took:.1f} s")
@@ -122,7 +122,7 @@ async def _quietly(house: House) -> None:
     "C93",
     "two gateways in one process",
     "nothing of one exchange shows in another of the same kind",
-    every(needs("depth"), wired),
+    needs("depth"),
 )
 async def two(subject: Subject, variant: str) -> None:
     """Other books, other orders, the same names."""

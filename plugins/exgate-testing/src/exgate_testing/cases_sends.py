@@ -15,7 +15,7 @@ from .faults import WireFault
 from .house import HURRIED, LOOKS, NORMAL, House, Terms, eventually, open_house
 from .serving import running
 from .subjects import Subject
-from .table import NotApplicable, case, every, needs, wired
+from .table import NotApplicable, case, every, faulty, needs, wired
 
 _LOST = (
     "drop", "hang", "cut", "html", "truncated", "empty", "null", "blank",
@@ -26,12 +26,6 @@ _SHORT = Terms(orders=2.5)
 _RETRIES = 20
 
 
-def _lossless(subject: Subject, variant: str) -> str:
-    if subject.fake is None and variant not in ("drop", "hang", "html"):
-        return "the exchange lives in this process: there is no wire"
-    return ""
-
-
 def _terms(kind: str) -> Terms:
     return HURRIED if kind == "hang" else NORMAL
 
@@ -40,7 +34,7 @@ def _terms(kind: str) -> Terms:
     "C50",
     "orders lost on the way there",
     "an order that never arrived is refused after the exchange's own window, and sent once",
-    every(needs("place_order"), _lossless),
+    every(needs("place_order"), faulty),
     variants=_LOST,
 )
 async def lost_before(subject: Subject, variant: str) -> None:
@@ -59,7 +53,7 @@ async def lost_before(subject: Subject, variant: str) -> None:
     "C51",
     "orders whose answer is lost",
     "an order that arrived is found and answered with its own id, and sent once",
-    every(needs("place_order"), _lossless),
+    every(needs("place_order"), faulty),
     variants=_LOST,
 )
 async def lost_after(subject: Subject, variant: str) -> None:
@@ -80,7 +74,7 @@ async def lost_after(subject: Subject, variant: str) -> None:
     "C52",
     "filled before it is found",
     "an order that was filled while its answer was lost is found with its id",
-    every(needs("place_order"), wired),
+    every(needs("place_order"), faulty),
 )
 async def filled_meanwhile(subject: Subject, variant: str) -> None:
     """Open orders alone would say that it isn't there."""
@@ -131,7 +125,7 @@ def _names_it(house: House, answer: Answered) -> bool:
     "C54",
     "the look-up fails too",
     "while the exchange can't be asked the order is unknown, not refused; later it is found, and never sent again",
-    every(needs("place_order", "find_order"), wired),
+    every(needs("place_order", "find_order"), faulty),
     variants=("drop", "html", "empty", "null", "blank", "truncated", "error_503", "too_many", "once"),
 )
 async def look_up_fails(subject: Subject, variant: str) -> None:
@@ -161,7 +155,8 @@ async def _settled(house: House) -> None:
         if answer.outcome == "placed":
             break
     expect(answer.outcome, "placed", f"the outcome once the exchange can be asked again ({answer!r})")
-    expect((len(house.world.all_orders()), house.sent("place_order")), (1, 1), "orders, and requests for orders")
+    expect(len(house.world.all_orders()), 1, "orders on the exchange")
+    house.expect_sent("place_order", 1)
     await _is_the_one(house, answer)
 
 
@@ -169,7 +164,7 @@ async def _settled(house: House) -> None:
     "C55",
     "orders at the limit",
     "too many requests: the order is certainly not placed, and may be sent again after the wait",
-    every(needs("place_order"), wired),
+    every(needs("place_order"), faulty),
 )
 async def limited(subject: Subject, variant: str) -> None:
     """429 and Retry-After, outcome not-sent."""
@@ -178,14 +173,15 @@ async def limited(subject: Subject, variant: str) -> None:
         answer = await house.order(house.body(), key="k")
         expect((answer.status, answer.outcome), (429, "not-sent"), f"status and outcome of {answer!r}")
         hold(float(answer.headers.get("retry-after", "0")) > 0, f"{answer!r} has no Retry-After")
-        expect((len(house.world.all_orders()), house.sent("place_order")), (0, 1), "orders, and requests for orders")
+        expect(len(house.world.all_orders()), 0, "orders on the exchange")
+        house.expect_sent("place_order", 1)
 
 
 @case(
     "C56",
     "a caller who leaves",
     "an order whose caller has gone is neither sent again nor forgotten",
-    every(needs("place_order", "find_order"), wired),
+    every(needs("place_order", "find_order"), faulty),
 )
 async def caller_leaves(subject: Subject, variant: str) -> None:
     """The request is cancelled while the exchange is thinking; the same key tells what became of it."""
@@ -204,7 +200,7 @@ async def caller_leaves(subject: Subject, variant: str) -> None:
     "C57",
     "cancels lost on the way there",
     "a cancel that never arrived is never told as done",
-    every(needs("place_order", "cancel_order"), _lossless),
+    every(needs("place_order", "cancel_order"), faulty),
     variants=_LOST,
 )
 async def cancel_lost_before(subject: Subject, variant: str) -> None:
@@ -225,7 +221,7 @@ async def cancel_lost_before(subject: Subject, variant: str) -> None:
     "C58",
     "cancels whose answer is lost",
     "a cancel that arrived is told as done, though its answer was lost",
-    every(needs("place_order", "cancel_order", "find_order"), _lossless),
+    every(needs("place_order", "cancel_order", "find_order"), faulty),
     variants=_LOST,
 )
 async def cancel_lost_after(subject: Subject, variant: str) -> None:
@@ -243,7 +239,7 @@ async def cancel_lost_after(subject: Subject, variant: str) -> None:
     "C59",
     "cancels at the limit",
     "too many requests: the cancel was certainly not done",
-    every(needs("place_order", "cancel_order"), wired),
+    every(needs("place_order", "cancel_order"), faulty),
 )
 async def cancel_limited(subject: Subject, variant: str) -> None:
     """429 and Retry-After; the order is open."""
@@ -259,7 +255,7 @@ async def cancel_limited(subject: Subject, variant: str) -> None:
     "C97",
     "the look at a cancel fails too",
     "while the exchange can't be asked a lost cancel is unknown: never done, never a 404; later it is told",
-    every(needs("place_order", "cancel_order", "find_order"), wired),
+    every(needs("place_order", "cancel_order", "find_order"), faulty),
     variants=("drop", "html", "empty", "null", "blank", "error_503", "once"),
 )
 async def cancel_look_fails(subject: Subject, variant: str) -> None:
@@ -297,8 +293,8 @@ async def _open_order(house: House) -> str:
 
 def _fired_once(house: House) -> None:
     hold(house.faults.fired, "the fault never struck: Fake.operation doesn't name orders")
+    house.expect_sent("place_order", 1)
     if house.has_wire:
-        expect(house.sent("place_order"), 1, "requests sent for one order")
         expect(house.wire.followed, 0, "redirects followed")
 
 

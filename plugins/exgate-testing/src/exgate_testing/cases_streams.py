@@ -12,7 +12,7 @@ from .door import Tap
 from .faults import FrameFault, WireFault
 from .house import House, Terms, eventually, open_house
 from .subjects import Subject
-from .table import NotApplicable, case, every, needs, wired
+from .table import NotApplicable, case, every, faulty, needs, wired
 
 _SEVEN = ["id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "trade_id"]
 _FAST = Terms(speed=25.0)
@@ -194,10 +194,10 @@ async def silence(subject: Subject, variant: str) -> None:
         async with house.stream(house.market) as tap:
             made = house.crowd.trade(house.market, 2)
             await _all(tap, made)
-            house.faults.mute = True
+            house.wire.faults.mute = True
             made += house.crowd.trade(house.market, 3)
             await eventually(lambda: "reconnecting" in tap.statuses, "the silence is noticed", 15.0)
-            house.faults.mute = False
+            house.wire.faults.mute = False
             made += house.crowd.trade(house.market, 2)
             await _all(tap, made)
 
@@ -206,7 +206,7 @@ async def silence(subject: Subject, variant: str) -> None:
     "C79",
     "a history that fails",
     "a hole is filled even where the history fails at first: no trade is missing, and none is invented",
-    every(_stream, _paged, wired),
+    every(_stream, _paged, faulty),
     variants=("drop", "html", "empty", "null", "truncated", "error_503", "too_many"),
 )
 async def history_fails(subject: Subject, variant: str) -> None:

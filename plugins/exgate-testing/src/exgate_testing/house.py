@@ -192,6 +192,11 @@ class House:
         """How many requests of an operation arrived at the exchange."""
         return self.wire.operations().count(operation)
 
+    def expect_sent(self, operation: str, number: int) -> None:
+        """So many requests of an operation arrived, where there is a wire. Raises AssertionError."""
+        if self.has_wire and self.sent(operation) != number:
+            raise AssertionError(f"{self.sent(operation)} requests for {operation} instead of {number}")
+
     def digits(self) -> set[str]:
         """Every number that the exchange has written so far, in plain notation with all its digits."""
         texts = [seen.reply.body.decode("utf-8", "replace") for seen in self.wire.requests if seen.reply]

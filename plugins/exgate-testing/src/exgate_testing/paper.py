@@ -67,24 +67,9 @@ class PaperFaults:
         """What struck, in order."""
         return self._faults.fired
 
-    @property
-    def mute(self) -> bool:
-        """Whether streams are silent."""
-        return any(fault.point.endswith(".alive") for fault in self._faults.armed)
-
-    @mute.setter
-    def mute(self, on: bool) -> None:
-        if on:
-            self._faults.add(*(Fault(point=f"{s}.{what}", kind="skip", times=0) for s in _STREAMS for what in _ALL))
-        else:
-            self._faults.clear()
-
     def cut(self) -> None:
         """The next frame of every stream is lost, and the stream ends."""
         self._faults.add(*(Fault(point=f"{stream}.frame", kind="cut") for stream in _STREAMS))
-
-
-_ALL = ("frame", "alive")
 
 
 def _points(fault: WireFault | FrameFault) -> list[str]:

@@ -75,6 +75,12 @@ def wired(subject: Subject, variant: str) -> str:
     return "" if subject.fake is not None else "the exchange lives in this process: there is no wire"
 
 
+def faulty(subject: Subject, variant: str) -> str:
+    """Applies where such a fault can happen: an exchange of this process can fall silent, break, or be busy."""
+    kind = variant.rpartition("-")[2]
+    return "" if kind in ("", "drop", "hang", "html", "too_many", "once") else wired(subject, variant)
+
+
 def case(
     number: str,
     title: str,
