@@ -58,6 +58,7 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     """Run the gateway until it is told to stop."""
     from . import logs, plugins, server
 
+    server.collect_less()
     logs.log_to_stderr(options.settings().server.log_level)
     bound = [f"server.{name}={value}" for name, value in (("host", host), ("port", port)) if value is not None]
     options.overrides.extend(bound)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import anyio
 import psutil
 
-from exgate_core.server import Stop, listen, run
+from exgate_core.server import Stop, collect_less, listen, run
 from exgate_core.settings import Server, Settings
 from tests.support.serving import serving
 
@@ -161,7 +161,8 @@ async def serve_bare(app: Any, orders: Orders, obey: Callable[[Any], Awaitable[N
 
 
 async def serve_exgate(orders: Orders, settings: Settings) -> None:
-    """Serve a whole gateway until the parent has enough; says its port first."""
+    """Serve a whole gateway until the parent has enough, as ``exgate serve`` does; says its port first."""
+    collect_less()
     async with serving(settings) as served:
         orders.say(int(served.url.rpartition(":")[2]))
         while await orders.next() is not None:
