@@ -225,6 +225,18 @@ async def test_a_weight_that_cant_be_true_is_not_taken_over(said: str) -> None:
         assert its.budget.used <= 3
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_neither_keys_nor_orders_follow_a_redirect(method: str, status: int) -> None:
+    async with wire(serve) as elsewhere:
+        head = f"HTTP/1.1 {status} X\r\nLocation: {elsewhere.url}/x\r\nContent-Length: 0\r\n\r\n".encode()
+        async with wire(says(head)) as it:
+            options = {"headers": {"X-Key": "SECRET"}, "body": b"{}" if method == "POST" else None}
+            answer = await ask(it, method, lane="data" if method == "GET" else "orders", **options)
+            assert (answer.status, len(it.requests)) == (status, 1)
+    assert elsewhere.visits == []
+
+
 async def test_an_order_does_not_wait_for_answers_that_never_come() -> None:
     async def talk(visit: Visit) -> None:
         if b"/order" in await visit.request():
