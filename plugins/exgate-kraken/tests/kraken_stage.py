@@ -88,6 +88,7 @@ async def stage(
     *script: tuple[str, Reply], secret: str = KEYS.api_secret, key: str = "", **settings: Any
 ) -> AsyncIterator[Stage]:
     clock = Hands()
+    skew = settings.pop("skew", 0.0)
     further = {"sandbox": settings.pop("sandbox", False), "deadline": settings.pop("deadline", 10.0)}
     runtime = Runtime(clock=clock, random=random.Random(1))
     budget = Budget(Kraken.capabilities.weight_limit, 60, clock, runtime.sleep)
@@ -98,11 +99,14 @@ async def stage(
         running(fake) as exchange,
         Transport(budget, runtime, upstream_prefix=exchange.prefix, **further) as transport,
     ):
+        exchange.simulation.skew = skew
         chosen = KrakenSettings(**({"tier": "negotiated"} | settings))
         public = Kraken(transport.context("kraken", chosen))
         credentials = Credentials(Secret(key or own.api_key), Secret(secret))
         context = transport.context("kraken", chosen, credentials=credentials, exchange=Public())
-        yield Stage(KrakenAccount(context), public, exchange, budget, clock, lines)
+        async with KrakenAccount(context) as account:
+            exchange.requests.clear()
+            yield Stage(account, public, exchange, budget, clock, lines)
 
 
 def order(**changes: Any) -> OrderRequest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -117,7 +118,7 @@ async def test_an_answer_that_proves_nothing_leaves_the_outcome_open(answer: Rep
         with pytest.raises(ExGateError) as caught:
             await here.account.place_order(order())
         assert not isinstance(caught.value, Refused | NotFound | RateLimited | NotSent)
-        assert sent(here.exchange) == ["AddOrder"]
+        assert sent(here.exchange).count("AddOrder") == 1
 
 
 @pytest.mark.parametrize(
@@ -418,7 +419,32 @@ async def test_a_locked_out_key_is_left_alone_until_the_lockout_is_over() -> Non
         await here.account.balances()
 
 
+# -- the time of orders
+
+
+@pytest.mark.parametrize("skew", [-3600.0, -30.0, 0.0, 1.0, 55.0, 3600.0])
+async def test_a_wrong_clock_does_not_stop_orders(skew: float) -> None:
+    async with stage(skew=skew) as here:
+        await here.account.place_order(order())
+        deadline = datetime.fromisoformat(here.exchange.requests[0].request.fields()["deadline"]).timestamp()
+        assert 6 <= deadline - here.exchange.simulation.time_ns() / 1e9 <= 12
+
+
+async def test_a_clock_that_is_put_right_costs_at_most_one_order() -> None:
+    async with stage(skew=120.0) as here:
+        here.clock.wall += 120.0
+        with pytest.raises(Refused, match="deadline"):
+            await here.account.place_order(order())
+        await here.account.place_order(order())
+
+
 # -- opening
+
+
+@pytest.mark.parametrize("answer", [Reply(b"<html>", 502), Reply(b"{}"), said("EService:Unavailable"), said()])
+async def test_an_account_opens_without_krakens_time(answer: Reply) -> None:
+    async with stage(("Time", answer)) as here:
+        await here.account.place_order(order())
 
 
 @pytest.mark.parametrize(

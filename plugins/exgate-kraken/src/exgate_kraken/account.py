@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Final
 
 from exgate_core.client import Context
@@ -54,6 +55,16 @@ class KrakenAccount:
         self._public = context.exchange
         self._names: tuple[object, Names] = (None, Names(()))
 
+    async def __aenter__(self) -> KrakenAccount:
+        """Compare clocks, so that the first order's deadline is right."""
+        await self._desk.compare_clocks()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """There is nothing to close."""
+
     @hookimpl
     async def balances(self) -> Sequence[Balance]:
         """Every row of ``BalanceEx``; what is staked or lent is an asset of its own (``BTC.F``)."""
@@ -63,7 +74,7 @@ class KrakenAccount:
     @hookimpl
     async def place_order(self, order: OrderRequest) -> str:
         """One ``AddOrder``. An answer that isn't about this order is none: then the outcome is unknown."""
-        fields = orders.fields(order, self._desk.clock.time())
+        fields = orders.fields(order, self._desk.time.now())
         placed = await self._desk.place(order.market.id, fields)
         txid = placed.txid[0] if placed.txid else ""
         ages = self._desk.ages

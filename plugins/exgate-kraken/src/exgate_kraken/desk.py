@@ -15,15 +15,16 @@ import msgspec
 
 from exgate_core.budget import Lane
 from exgate_core.client import Context
-from exgate_core.errors import FailedPrecondition, NotSent, RateLimited, Refused
+from exgate_core.errors import ExGateError, FailedPrecondition, NotSent, RateLimited, Refused
 from exgate_core.fetch import Response, bad_answer, decode
 
 from . import failures, keys, signing
 from .exchange import REST
 from .limits import CALLS, TRANSACTIONS, Ages, Counter, Limit
-from .parse import Answer
+from .parse import TIME, Answer
 from .privates import CANCELED, PLACED, Canceled, Placed
 from .settings import KrakenSettings
+from .times import KrakenTime
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ _PATIENCE: Final = 2.0
 """Seconds that an order or a cancel may wait: later it is another order."""
 _SHARE: Final = 0.4
 """The part of a request's deadline that an order or a cancel has: looking after it takes the rest."""
+_DEADLINE: Final = "eadline"
+"""In errors about an order's deadline: "Invalid arguments:deadline", "Deadline elapsed"."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -55,9 +58,21 @@ class Desk:
         self.ages = Ages()
         """The orders that were placed here."""
         self.clock = context.clock
+        self.time = KrakenTime(context.clock)
         self._api_key, self._unit, self._tier = api_key, settings.nonce, settings.tier
         self._http = context.http(REST)
+        self._log = context.log
         self._budget, self._sleep, self._deadline = context.budget, context.sleep, context.deadline
+
+    async def compare_clocks(self) -> None:
+        """See what time it is at Kraken; without an answer it stays what it was."""
+        try:
+            answer = await self._http.get_json("/0/public/Time", TIME, deadline=min(_PATIENCE, self._deadline))
+        except ExGateError as error:
+            self._log.info("Kraken doesn't tell its time: %s", error.message)
+            return
+        if answer.result is not None:
+            self.time.note(answer.result.unixtime)
 
     async def ask(self, name: str, fields: Mapping[str, str], decoder: msgspec.json.Decoder[Answer[T]]) -> T:
         """One question, within the key's call counter; asked again where another request overtook it.
@@ -85,6 +100,8 @@ class Desk:
         answer = self._read(response, PLACED)
         if answer.result is not None and answer.result.txid:
             return answer.result  # whatever is said besides: there is an order
+        if any(_DEADLINE in text for text in answer.error):
+            await self.compare_clocks()
         return self._result(response, answer, pair)
 
     async def cancel(self, order_id: str, fields: Mapping[str, str]) -> Canceled:

@@ -59,6 +59,7 @@ class KrakenFake:
         api_secret="kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg==",
     )
     settings: ClassVar[Mapping[str, Any]] = {"tier": "negotiated"}
+    timed: ClassVar[bool] = True
     examples: ClassVar[Sequence[Example]] = EXAMPLES
 
     def __init__(self, simulation: Simulation) -> None:
@@ -67,6 +68,7 @@ class KrakenFake:
         self._streams = Streams(simulation)
         self._special: dict[str, dict[str, str]] = {}  # order id -> what its row says besides
         self._calls: dict[str, Callable[[dict[str, str]], Any]] = {
+            "/0/public/Time": lambda form: {"unixtime": simulation.now_ms() // 1000},
             "/0/public/AssetPairs": lambda form: {market.id: _pair(market) for market in self.markets},
             "/0/public/Depth": self._depth,
             "/0/public/Trades": self._trades,

@@ -73,6 +73,13 @@ class Pair(Struct, frozen=True):
     aclass_base: str = "currency"
 
 
+class Time(Struct, frozen=True):
+    """The result of ``GET /0/public/Time``."""
+
+    unixtime: int
+
+
+TIME = msgspec.json.Decoder(Answer[Time])
 DEPTH = msgspec.json.Decoder(Answer[dict[str, RestBook]])
 TRADES = msgspec.json.Decoder(Answer[dict[str, list[RestTrade] | str]])
 PAIRS = msgspec.json.Decoder(Answer[dict[str, Pair]])
