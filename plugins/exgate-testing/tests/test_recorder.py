@@ -266,7 +266,7 @@ def test_the_verbs_refuse_to_listen_beyond_this_machine(verb: Any, tmp_path: Pat
 KEY, SECRET, PHRASE = "CANARY-key-4711aA", "CANARY-secret/47+11=", "CANARY phrase"
 TOKEN, SIGNATURE = "CANARYtoken0123456789abcdef", "CANARY5ignature" * 3
 SESSION_KEY = "CANARY" + "a1B2" * 14
-MARKS = ("CANARY", base64.b64encode(b"CANARY").decode())
+MARKS = ("CANARY", "471147114711", base64.b64encode(b"CANARY").decode())
 
 PRIVATE_REQUESTS: dict[str, dict[str, Any]] = {
     "binance": {"url": f"{API}/account?timestamp=1&signature={SIGNATURE}", "headers": {"X-MBX-APIKEY": KEY}},
@@ -282,6 +282,10 @@ PRIVATE_REQUESTS: dict[str, dict[str, Any]] = {
     "key in the query": {"url": f"{API}/x?AccessKeyId={quote(KEY)}&Signature={quote(SECRET, safe='')}&symbol=a"},
     "form": {"url": f"{API}/x", "data": f"apiKey={quote(KEY)}&amount=1&sign={quote(SECRET, safe='')}"},
     "json": {"url": f"{API}/x", "data": json.dumps({"a": [{"api_secret": SECRET, "pass": PHRASE}], "token": TOKEN})},
+    "number": {
+        "url": f"{API}/x",
+        "data": '{"otp": 471147114711, "price": 1.10, "auth":{"pass":"p", "key" : 471147114711}}',
+    },
     "bearer": {"url": f"{API}/x", "headers": {"Authorization": f"Bearer {TOKEN}"}},
     "basic": {
         "url": f"{API}/x",

@@ -30,6 +30,7 @@ _ANSWERED = frozenset(
 )
 _PUBLIC_NAMES = frozenset("idempotencykey keyword signtype signaturemethod signatureversion".split())
 _TIME = re.compile(r"[\d.,:TZ+\- ]*")
+_NUMBER_FIELD = re.compile(r'"([^"\\]*)"(\s*:\s*)-?\d[\d.eE+-]*')
 _SHORTEST, _SHORTEST_NAMED = 8, 5
 _MOST = 200
 _LONG_SEGMENT = re.compile(r"[A-Za-z0-9_\-=.]{40,}")
@@ -63,7 +64,7 @@ class Secrets:
         for name, value in fields:
             if asked_for_secret(name):
                 found = True
-                self._learn(value)
+                self._learn(value, _SHORTEST_NAMED)
         return found
 
     def learn_answer(self, text: str) -> None:
@@ -84,6 +85,8 @@ class Secrets:
         """The body of a request, or a frame to the exchange, without secrets. What isn't secret stays as it was."""
         if text[:1] not in "{[" and "=" in text:
             text = "&".join(_field(part) for part in text.split("&"))
+        if text[:1] in ("{", "["):
+            text = _NUMBER_FIELD.sub(_number_redacted, text)
         for name, value in _json_fields(text):
             if asked_for_secret(name) and value:
                 encoded = json.dumps(value, ensure_ascii=False)
@@ -107,8 +110,9 @@ class Secrets:
         return data if cleaned == text else cleaned.encode()
 
     def _learn(self, value: str, shortest: int = _SHORTEST) -> None:
-        if len(value) < shortest or _TIME.fullmatch(value):
-            return
+        named = shortest == _SHORTEST_NAMED
+        if len(value) < shortest or (_TIME.fullmatch(value) and not (named and len(value) >= _SHORTEST)):
+            return  # too short to be told from a price, or a time
         for spelling in {value, quote(value, safe=""), quote_plus(value), unquote(value), json.dumps(value)[1:-1]}:
             self._known.pop(spelling, None)
             self._known[spelling] = None
@@ -134,6 +138,10 @@ def _split(head: str) -> tuple[str, str]:
     scheme, separator, rest = head.partition("://")
     host, slash, path = rest.partition("/")
     return scheme + separator + host, slash + path
+
+
+def _number_redacted(found: re.Match[str]) -> str:
+    return f'"{found[1]}"{found[2]}"{REDACTED}"' if asked_for_secret(found[1]) else found[0]
 
 
 def _session_key(part: str) -> bool:
@@ -169,7 +177,7 @@ def _json_fields(text: str) -> Iterator[tuple[str, str]]:
             waiting += [each for each in it if isinstance(each, dict | list)]
             continue
         for name, value in it.items():
-            if isinstance(value, str):
-                yield name, value
+            if isinstance(value, str | int) and not isinstance(value, bool):
+                yield name, str(value)
             elif isinstance(value, dict | list):
                 waiting.append(value)
