@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -27,12 +28,18 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve()
-ROOT = HERE.parents[4]
+ROOT = HERE.parents[min(4, len(HERE.parents) - 1)]  # the judge is a copy of this file elsewhere
 PACKAGE = "exgate_binance"
 SOURCE = HERE.parents[2] / "src" / PACKAGE
+JUDGES = (
+    ROOT / "exgate_core",
+    ROOT / "plugins" / "exgate-testing" / "src" / "exgate_testing",
+    ROOT / "plugins" / "exgate-paper" / "src" / "exgate_paper",
+)
 TOOL = ROOT / ".dev" / "mutation"
 GOAL, GOAL_SHORT = 0.85, 0.7
 SIDE_BY_SIDE = 4
+STAR = re.compile(r"BinaryOperator_(Mul|Pow)_")
 SAME = ("Operator_Eq_Is", "Operator_NotEq_IsNot", "Operator_Is_Eq", "Operator_IsNot_NotEq")
 FIRST = ("C01", "C09", "C15", "C25", "C40", "C47", "C48", "C70", "C80", "C89")
 AGGREGATE_CASES = ("C07", "C08", "C09", "C11", "C70", "C73", "C75")
@@ -45,7 +52,7 @@ CONFIG = """[cosmic-ray]
 module-path = "{package}"
 timeout = {limit}
 excluded-modules = [{fakes}]
-test-command = "{python} {script} --judge"
+test-command = "{python} judge.py --judge"
 
 [cosmic-ray.distributor]
 name = "local"
@@ -133,7 +140,10 @@ async def attempt(trial: Any, case: Any, variant: str) -> list[str]:
 def judged() -> int:
     """1 if the kit notices anything."""
     logging.disable(logging.CRITICAL)
-    found = asyncio.run(judge())
+    try:
+        found = asyncio.run(judge())
+    except Exception as error:  # what can't even be loaded
+        found = f"{type(error).__name__}: {error}"
     print(f"KILLED BY {found}" if found else "SURVIVED")
     sys.stdout.flush()
     os._exit(1 if found else 0)  # whatever a mutant left running
@@ -172,10 +182,17 @@ def unchanging(source: str) -> list[tuple[int, int, int, int]]:
 
 
 def alive(rows: list[list[Any]], folder: Path, only: str) -> Iterator[list[Any]]:
-    """The mutants that change something. ``is`` for ``==`` doesn't where constants are compared, as here they are."""
+    """The mutants that are programs and change something.
+
+    ``is`` for ``==`` changes nothing where constants are compared, as here they are; the tool also takes the stars of
+    ``**options`` and ``*, name`` for operators, which leaves no program behind.
+    """
     spans = {path.name: unchanging(path.read_text()) for path in (folder / PACKAGE).glob("*.py")}
+    texts = {path.name: path.read_text().splitlines() for path in (folder / PACKAGE).glob("*.py")}
     for row in rows:
         name, (line, column) = Path(row[1]).name, row[4:6]
+        if STAR.search(row[2]) and texts[name][line - 1][:column].rstrip()[-1:] in ("", "(", "[", "{", ",", ":"):
+            continue
         inside = any((a, b) <= (line, column) < (c, d) for a, b, c, d in spans[name])
         if not inside and only in name and not row[2].endswith(SAME):
             yield row
@@ -185,7 +202,7 @@ def sample(folder: Path, count: int, seed: int, only: str) -> dict[str, list[Any
     """Mark all but the chosen mutants as skipped; the chosen ones by their job."""
     database = str(folder / "session.sqlite")
     fakes = ", ".join(f'"{PACKAGE}/{path.name}"' for path in sorted((folder / PACKAGE).glob("fake*.py")))
-    config = CONFIG.format(package=PACKAGE, limit=LIMIT, python=sys.executable, script=HERE, fakes=fakes)
+    config = CONFIG.format(package=PACKAGE, limit=LIMIT, python=sys.executable, fakes=fakes)
     (folder / "config.toml").write_text(config)
     run(folder, "cosmic-ray", "init", "config.toml", database)
     rows = json.loads(run(folder, "python", "-c", INVENTORY, database))
@@ -200,10 +217,12 @@ def mutate(count: int, seed: int, only: str) -> tuple[int, int]:
     """(noticed, tried), with every survivor printed."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as place:
         folder = Path(place)
-        shutil.copytree(SOURCE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        for source in (SOURCE, *JUDGES):  # the judges, too: whoever works on them meanwhile changes no verdict
+            shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(HERE, folder / "judge.py")
         chosen = sample(folder, count, seed, only)
         environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-        sound = subprocess.run([sys.executable, str(HERE), "--judge"], env=environment, check=False)
+        sound = subprocess.run([sys.executable, "judge.py", "--judge"], cwd=folder, env=environment, check=False)
         assert sound.returncode == 0, "the kit finds fault with the package as it is"
         run(folder, "cosmic-ray", "exec", "config.toml", str(folder / "session.sqlite"), env=environment)
         results = json.loads(run(folder, "python", "-c", RESULTS, str(folder / "session.sqlite")))
