@@ -6,6 +6,10 @@ import asyncio
 import base64
 import gzip
 import json
+import signal
+import subprocess
+import sys
+import urllib.request
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -479,3 +483,31 @@ def test_no_other_speed_is(speed: str, tmp_path: Path) -> None:
 
 def test_replayers_of_nothing_say_so(tmp_path: Path) -> None:
     assert "no recorded session" in CliRunner().invoke(replay, [str(tmp_path)]).output
+
+
+def run_until_asked(verb: str, *arguments: str) -> tuple[str, list[str]]:
+    """Start a verb as a user does, ask it one thing, stop it with SIGINT; the answer, and what it said."""
+    code = f"from exgate_testing.recording_commands import {verb}; {verb}()"
+    command = [sys.executable, "-c", code, *arguments, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        prefix = first.rpartition('upstream_prefix = "')[2].rstrip('"\n')
+        try:
+            with urllib.request.urlopen(f"{prefix}{API}/x") as answer:
+                found = answer.read().decode()
+        except OSError as error:
+            found = str(error)
+        process.send_signal(signal.SIGINT)
+        said = [first, *process.stdout.read().splitlines()]
+        assert process.wait(10) == 0
+    return found, said
+
+
+async def test_the_verbs_run_until_they_are_told_to_stop(exchange: Exchange, tmp_path: Path) -> None:
+    exchange.pages["/x"] = web.Response(text="fine")
+    arguments = (str(tmp_path), "--upstream-prefix", exchange.prefix)
+    answer, said = await anyio.to_thread.run_sync(run_until_asked, "record", *arguments)
+    assert (answer, said[-1]) == ("fine", "acme: 1 requests, 0 frames")
+    answer, said = await anyio.to_thread.run_sync(run_until_asked, "replay", str(tmp_path))
+    assert (answer, said[-1]) == ("fine", "1 requests, 0 of them not recorded")
