@@ -121,5 +121,6 @@ def test_listing_exchanges_imports_no_ccxt() -> None:
 def test_a_book_claims_no_more_levels_than_its_stream_keeps_and_checks_what_is_sent() -> None:
     kraken, okx, binance = (exchange_capabilities(name) for name in ("kraken", "okx", "binance"))
     assert (kraken.depth_windows[-1], kraken.checksum) == (1000, "crc32-kraken")
+    assert (kraken.depth_rounded, okx.depth_rounded) == (True, False)
     assert (okx.depth_windows, okx.checksum) == ((400,), "crc32-okx")
     assert (binance.depth_windows, binance.checksum) == ((), "")

@@ -12,7 +12,7 @@ from exgate_core.models import ExchangeCapabilities
 
 from .limits import DEPTH_SIZES, depth_max, trade_ids, trades_max
 from .proofs import CHECKSUMS
-from .windows import WINDOWS
+from .windows import ROUNDED, WINDOWS
 
 __all__ = ["Row", "depth_argument", "exchange_capabilities", "row", "rows"]
 
@@ -82,6 +82,7 @@ def exchange_capabilities(exchange_id: str) -> ExchangeCapabilities:
         depth_sizes=DEPTH_SIZES.get(exchange_id, ()),
         depth_max=depth_max(exchange_id),
         depth_windows=WINDOWS.get(exchange_id, ()),
+        depth_rounded=exchange_id in ROUNDED,
         checksum=CHECKSUMS.get(exchange_id, ""),
         exact=(known.exact_depth or not known.fetch_order_book) and (known.exact_trades or not known.fetch_trades),
         weight_limit=WEIGHT_LIMIT,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from exgate_core.errors import Unimplemented
 
-__all__ = ["WHOLE", "WINDOWS", "stream_limit", "streams_books"]
+__all__ = ["ROUNDED", "WHOLE", "WINDOWS", "stream_limit", "streams_books"]
 
 WINDOWS: dict[str, tuple[int, ...]] = {
     "bybit": (50, 200, 1000),
@@ -20,6 +20,9 @@ WINDOWS: dict[str, tuple[int, ...]] = {
     "okxus": (400,),
 }
 """Streams that keep so many levels in step: for ``ExchangeCapabilities.depth_windows``."""
+
+ROUNDED = frozenset({"kraken"})
+"""Exchanges whose books over HTTP round the amounts that their streams tell in full."""
 
 WHOLE: dict[str, int] = {
     "binance": 5000,
