@@ -16,6 +16,7 @@ import aiohttp
 from exgate_ccxt.table import exchange_capabilities
 from exgate_ccxt.wire import Wire
 
+from exgate_core.errors import Unavailable
 from exgate_core.gateway import Gateway
 from exgate_core.settings import Orders, Secret, Section, Server, Settings
 from tests.support.serving import serving
@@ -185,6 +186,15 @@ def todays_kraken(venue: Any) -> dict[str, Any]:
     return {"match": "AssetPairs", "times": -1, "body": json.dumps(listed)}
 
 
+async def opened(gateway: Gateway, name: str) -> Any:
+    """The entry of a name, however long this machine takes to open it."""
+    while True:
+        try:
+            return await gateway.entry(name)
+        except Unavailable:
+            continue
+
+
 @asynccontextmanager
 async def recorded(venue: Any, state: Path, patience: float = 8.0) -> AsyncIterator[Recorded]:
     """All seven exchanges and their accounts, open; orders are looked for ``patience`` seconds at most."""
@@ -198,7 +208,7 @@ async def recorded(venue: Any, state: Path, patience: float = 8.0) -> AsyncItera
     with mock.patch.object(Wire, "take", _at_once):
         async with serving(settings) as running:
             for name in MARKETS:
-                await running.gateway.entry(name)
+                await opened(running.gateway, name)
             headers = {"Authorization": f"Bearer {(state / 'token').read_text().strip()}"}
             async with aiohttp.ClientSession(running.url, headers=headers) as client:
                 yield Recorded(client, running.gateway, venue)

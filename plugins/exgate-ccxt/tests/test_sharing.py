@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from exgate_ccxt import CcxtAccount, CcxtExchange
 from msgspec.structs import replace
+from recorded import opened
 from streaming import streamed
 
 from exgate_core.errors import Refused
@@ -77,7 +78,7 @@ class Gateway(NamedTuple):
 
 @asynccontextmanager
 async def gateway(
-    venue: Any, state: Path, side: str, names: tuple[str, ...] = ALL, *, weight: int = 0, deadline: float = 10
+    venue: Any, state: Path, side: str, names: tuple[str, ...] = ALL, *, weight: int = 0
 ) -> AsyncIterator[Gateway]:
     """Its doors; ``weight`` is what the exchange allows in an hour, 0 = what it really allows."""
     venue.state.config.update(speed="max", session={"binance": SESSION})
@@ -103,12 +104,12 @@ async def gateway(
     own = {"balances": {"USDT": "1000000", "BTC": "10"}, "wallet": "rehearsal"}
     sections["rehearsal"] = Section(account="paper", extra={**kind.extra, **own}, **common)
     settings = Settings(
-        server=Server(port=0, state_dir=str(state), deadline=deadline),
+        server=Server(port=0, state_dir=str(state)),
         exchanges={name: sections[name] for name in names},
     )
     async with serving(settings, catalogue) as running:
         for name in names:
-            await running.gateway.entry(name)
+            await opened(running.gateway, name)
         headers = {"Authorization": f"Bearer {(state / 'token').read_text().strip()}"}
         async with aiohttp.ClientSession(running.url, headers=headers) as client:
             yield Gateway(client, catalogue, running.gateway)
@@ -184,9 +185,9 @@ async def test_nothing_private_is_shared(venue: Any, tmp_path: Path, side: str) 
 
 @pytest.mark.parametrize("side", SIDES)
 async def test_one_budget_for_four_names(venue: Any, tmp_path: Path, side: str) -> None:
-    async with gateway(venue, tmp_path / "a", side, weight=WEIGHT[side], deadline=5) as door:
+    async with gateway(venue, tmp_path / "a", side, weight=WEIGHT[side]) as door:
         alone = await reads_until_refused(door, ("one",))
-    async with gateway(venue, tmp_path / "b", side, weight=WEIGHT[side], deadline=5) as door:
+    async with gateway(venue, tmp_path / "b", side, weight=WEIGHT[side]) as door:
         assert await reads_until_refused(door, ALL) == alone
         while (await door.get("one/balances"))[0] != 429:
             pass
@@ -240,7 +241,7 @@ async def test_two_plugins_of_one_exchange_keep_to_the_better_ones_budget(venue:
         async with serving(settings) as running:
             budgets = set()
             for name in order:
-                entry = await running.gateway.entry(name)
+                entry = await opened(running.gateway, name)
                 budgets.add(entry._public.transport.context("binance").budget)
         (budget,) = budgets
         assert budget is not None

@@ -1,6 +1,6 @@
 """Orders on Binance through ccxt while three calls out of four fail, judged by the exchange's own book of orders.
 
-    python plugins/exgate-ccxt/tests/proofs/ccxt_chaos.py [--short] [--seed N] [--seeds 20] [--orders 500]
+    python plugins/exgate-ccxt/tests/proofs/ccxt_chaos.py [--short] [--seed N] [--seeds 20] [--orders 500] [--jobs N]
 
 Half of the orders are limit, half market orders. Callers ask again with the same key until they are told, a few times.
 Those who still don't know wait for the settle window and ask again, in the same storm; what they are told then is the
@@ -13,14 +13,17 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -28,15 +31,17 @@ from urllib.parse import parse_qsl, urlsplit
 import anyio
 from aiohttp import web
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from exgate_ccxt import CcxtAccount, CcxtExchange
 from exgate_ccxt.facts import account_capabilities
+from streaming import FastClock
 
 from exgate_core.account import Account
 from exgate_core.budget import Budget
 from exgate_core.client import Transport
-from exgate_core.clock import Runtime
+from exgate_core.clock import Runtime, Sleep
 from exgate_core.contract import PlaceBody
 from exgate_core.errors import ExGateError
 from exgate_core.journal import Journal
@@ -46,7 +51,7 @@ from exgate_core.settings import Credentials, Secret
 from exgate_core.settings import Orders as OrderSettings
 from tests.support.fake_binance import symbol_row
 
-PARALLEL, TRIES, SETTLE, DEADLINE, HANG = 50, 6, 0.5, 1.5, 0.25
+PARALLEL, TRIES, SETTLE, DEADLINE, HANG = 25, 6, 1.0, 2.5, 0.5
 """Orders at once; how often a caller asks; seconds: the settle window, a request to us, a request to the exchange.
 
 As by default, the window is longer than any request can be on its way.
@@ -90,6 +95,7 @@ class Hostile:
     """A Binance whose network can't be trusted. A client id is unique among open orders only."""
 
     dice: random.Random
+    sleep: Sleep = anyio.sleep
     book: dict[int, dict[str, Any]] = field(default_factory=dict)
     storm: bool = True
     faults: Counter[str] = field(default_factory=Counter)
@@ -153,7 +159,7 @@ class Hostile:
 
     async def _fail(self, kind: str, request: web.Request, truth: str) -> web.StreamResponse:
         if kind == "hang":
-            await asyncio.sleep(HANG * 2)
+            await self.sleep(HANG * 2)
         if kind in ("drop", "hang") and request.transport is not None:
             request.transport.abort()
             return web.Response()
@@ -278,14 +284,20 @@ class Findings:
         for number, answer in enumerate(answers):
             self.wrong.update((phase, kind_of(number), name) for name in judged(hostile, number, answer))
 
+    def add(self, other: Findings) -> None:
+        """Those of another storm."""
+        self.told += other.told
+        self.wrong += other.wrong
+
     def of(self, phase: str, name: str) -> int:
         """How many orders of both kinds."""
         return sum(self.wrong[phase, kind, name] for kind in ("limit", "market"))
 
 
-async def one_seed(seed: int, count: int, found: Findings) -> None:
+async def one_seed(seed: int, count: int, slow: float, found: Findings) -> None:
     """One storm, its settle window, and the calm after it."""
-    runtime, hostile = Runtime(), Hostile(random.Random(seed))
+    runtime = FastClock(1 / slow).runtime()
+    hostile = Hostile(random.Random(seed), runtime.sleep)
     with tempfile.TemporaryDirectory() as folder:
         async with serving(hostile) as url, opened(url, runtime) as account, anyio.create_task_group() as tasks:
             async with Journal(Path(folder) / "journal.db") as journal:
@@ -310,13 +322,13 @@ async def one_seed(seed: int, count: int, found: Findings) -> None:
                 tasks.cancel_scope.cancel()
 
 
-async def naive(seed: int, count: int, found: Findings) -> None:
+async def naive(seed: int, count: int, slow: float, found: Findings) -> None:
     """What plain ccxt tells: one call an order, an exception means that it failed."""
     import ccxt.async_support as ccxt
 
-    hostile = Hostile(random.Random(seed))
+    hostile, wait = Hostile(random.Random(seed), FastClock(1 / slow).sleep), HANG * slow * 1000
     async with serving(hostile) as url:
-        client = ccxt.binance({"apiKey": "key", "secret": "secret", "enableRateLimit": False, "timeout": HANG * 1000})
+        client = ccxt.binance({"apiKey": "key", "secret": "secret", "enableRateLimit": False, "timeout": wait})
         client.options["fetchMarkets"] = {"types": ["spot"]}
         client.has["fetchCurrencies"], client.options["fetchMargins"] = False, False
         for name, address in client.urls["api"].items():
@@ -339,6 +351,15 @@ async def _once(client: Any, number: int) -> list[str]:
     except Exception:
         return ["refused", ""]
     return ["placed", answer["id"] or ""]
+
+
+def both(seed: int, count: int, slow: float) -> Findings:
+    """A storm over the gateway's orders, and the same over plain ccxt."""
+    logging.disable()
+    found = Findings()
+    asyncio.run(one_seed(seed, count, slow, found))
+    asyncio.run(naive(seed, count, slow, found))
+    return found
 
 
 def report(found: Findings, total: int) -> int:
@@ -368,14 +389,17 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="one seed, 120 orders")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--slow", type=float, default=1.0, help="all times so many times as long: on a busy machine")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="storms at once, each in a process")
     parser.add_argument("--orders", type=int, default=500, help="a seed, half of them limit and half market")
     arguments = parser.parse_args()
     seeds, count = (1, 120) if arguments.short else (arguments.seeds, arguments.orders)
     logging.disable()
     start, found = time.monotonic(), Findings()
-    for seed in range(arguments.seed, arguments.seed + seeds):
-        asyncio.run(one_seed(seed, count, found))
-        asyncio.run(naive(seed, count, found))
+    with ProcessPoolExecutor(arguments.jobs) as pool:
+        seeds_of = range(arguments.seed, arguments.seed + seeds)
+        for part in pool.map(both, seeds_of, repeat(count), repeat(arguments.slow)):
+            found.add(part)
     bad = report(found, seeds * count)
     print(f"seeds {arguments.seed} to {arguments.seed + seeds - 1}; {time.monotonic() - start:.0f} s")
     return 1 if bad else 0
