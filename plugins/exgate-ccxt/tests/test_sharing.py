@@ -325,12 +325,12 @@ async def everything(door: Gateway) -> int:
 
 
 def objects_of(root: object) -> list[Any]:
-    """Everything that can be reached from an entry, but for modules, classes and code."""
+    """Everything that can be reached from an entry, but for modules, classes, code and the event loop."""
     seen: dict[int, Any] = {}
-    left = [root]
+    left, others = [root], type | ModuleType | CodeType | FrameType | asyncio.AbstractEventLoop
     while left:
         thing = left.pop()
-        if id(thing) in seen or isinstance(thing, type | ModuleType | CodeType | FrameType) or is_module(thing):
+        if id(thing) in seen or isinstance(thing, others) or is_module(thing):
             continue
         seen[id(thing)] = thing
         inside = [thing.__closure__, thing.__defaults__] if isinstance(thing, FunctionType) else gc.get_referents(thing)
