@@ -20,11 +20,12 @@ from .plugins import Catalogue, load_catalogue
 from .replies import Receive, Scope, Send, failure, respond
 from .settings import Settings, find_file, is_loopback, load, state_dir
 from .streams import Capped, deny
-from .watchdog import Watchdog
+from .watchdog import Watchdog, collect_less
 
 
 def app() -> Hosted:
     """The app over the settings of this process. Raises SettingsError."""
+    collect_less()
     settings = load(find_file(None))
     logs.log_to_stderr(settings.server.log_level)
     return Hosted(settings, load_catalogue(settings.plugins.load))

@@ -56,9 +56,9 @@ def cli() -> None:
 @click.pass_obj
 def serve(options: Options, host: str | None, port: int | None) -> None:
     """Run the gateway until it is told to stop."""
-    from . import logs, plugins, server
+    from . import logs, plugins, server, watchdog
 
-    server.collect_less()
+    watchdog.collect_less()
     logs.log_to_stderr(options.settings().server.log_level)
     bound = [f"server.{name}={value}" for name, value in (("host", host), ("port", port)) if value is not None]
     options.overrides.extend(bound)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import resource
@@ -63,15 +62,6 @@ class Stop:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.ask)
-
-
-def collect_less() -> None:
-    """Let Python look for circular garbage less often than by default: for a process that does nothing but serve.
-
-    A request leaves hardly any. By default every 700 new objects start a search, which costs a tenth of the processor
-    and, every now and then, 40 ms in one piece.
-    """
-    gc.set_threshold(10_000, 20, 20)
 
 
 def serve(settings: Settings, catalogue: Catalogue, *, ready: Callable[[str], None], step: Step | None = None) -> None:

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import anyio
 import psutil
 
-from exgate_core.server import Stop, collect_less, listen, run
+from exgate_core.server import Stop, listen, run
 from exgate_core.settings import Server, Settings
+from exgate_core.watchdog import collect_less
 from tests.support.serving import serving
 
 try:
