@@ -23,6 +23,7 @@ from .private_options import private_options
 from .privates import balances_of, order_of
 from .recovery import Page, page_of, recipe_of
 from .request_check import check, hosts_of
+from .skew import is_about_time, set_clock
 from .table import row
 from .truth import NOTE, bad_answer
 from .wire import LANE, Outgoing
@@ -58,6 +59,7 @@ class Desk:
         client.exgate.check = self._check
         client.on_rest_response = self._note
         observe(client)
+        await set_clock(client)
         if self.name in _ACCOUNTS_FIRST:
             await self.call(self.intent("read"), "data", client.load_accounts)
 
@@ -81,6 +83,9 @@ class Desk:
             return await work()
         except Exception as error:
             judged = proven(error, intent, self.name)
+            if is_about_time(error):
+                CURRENT.set(None)
+                await set_clock(self.client)
             if judged is error and intent.operation == "read" and not isinstance(error, ExGateError):
                 judged = unreadable(error, self.name, intent.url)
             if judged is error:

@@ -92,6 +92,23 @@ async def _throttle(self: Any, cost: float | None = None) -> None:
     await self.exgate.take((1.0 if cost is None else float(cost)) * self.rateLimit)
 
 
+def _seconds(self: Any) -> int:
+    return int(_now(self))
+
+
+def _milliseconds(self: Any) -> int:
+    return int(_now(self) * 1_000)
+
+
+def _microseconds(self: Any) -> int:
+    return int(_now(self) * 1_000_000)
+
+
+def _now(client: Any) -> float:
+    """The time of day as the exchange has it; ccxt's own, the machine's, is never asked."""
+    return float(client.exgate.context.clock.time() + client.exgate_behind)
+
+
 def _levels_reader(base: type[Any]) -> dict[str, Any]:
     """For a class that reads the levels of a book as most do: the same, all at once."""
     theirs = base.parse_order_book_bids_asks
@@ -145,6 +162,10 @@ _OVERRIDES: dict[str, Any] = {
     **READERS,
     "fetch": _fetch,
     "throttle": _throttle,
+    "seconds": _seconds,
+    "milliseconds": _milliseconds,
+    "microseconds": _microseconds,
+    "exgate_behind": 0.0,
     "on_json_response": _on_json_response,
     "client": _client,
     "exgate": None,

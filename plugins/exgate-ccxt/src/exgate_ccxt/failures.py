@@ -34,6 +34,15 @@ _DEFINITE: Final = frozenset(
     ContractUnavailable InvalidNonce NotSupported OnMaintenance""".split()
 )
 """ccxt's classes that its tables of codes give to refusals only."""
+_REASONS: Final = {
+    **dict.fromkeys(("AuthenticationError", "PermissionDenied"), "EXCHANGE_AUTH_FAILED"),
+    "InsufficientFunds": "INSUFFICIENT_BALANCE",
+    "OrderImmediatelyFillable": "WOULD_TAKE",
+    "BadSymbol": "UNKNOWN_SYMBOL",
+    "InvalidNonce": "CLOCK_SKEW",
+    "MarketClosed": "MARKET_CLOSED",
+}
+"""What a refusal is called, where ccxt's class for it means one thing."""
 _LIMITS: Final = frozenset({"DDoSProtection", "RateLimitExceeded"})
 _MISSING: Final = frozenset({"OrderNotFound"})
 _LIMITS_PROVE: Final = {
@@ -91,7 +100,11 @@ def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
         return error
     if kind in _MISSING:
         return NotFound(said)
-    return Refused(said) if kind in _DEFINITE else error
+    return _refused(kind, said) if kind in _DEFINITE else error
+
+
+def _refused(kind: str, said: str) -> Refused:
+    return Refused(said, reason=_REASONS.get(kind, "EXCHANGE_REFUSED"))
 
 
 def _meant(kind: str, intent: Intent) -> bool:
@@ -103,7 +116,7 @@ def _of_place(error: Exception, kind: str, said: str) -> Exception:
     if kind == "DuplicateOrderId" or (kind in _DEFINITE and _DOUBLE.search(said)):
         return Refused(said, reason=DUPLICATE)
     if kind in _DEFINITE and not _UNDECIDED.search(said):
-        return Refused(said)
+        return _refused(kind, said)
     return error
 
 

@@ -1,0 +1,42 @@
+"""The exchange's time of day, where it differs from ours: what a private client dates its requests by.
+
+It is asked for when an account opens and after an answer that names the time as the reason, never before an order.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from .wire import DEADLINE
+
+__all__ = ["is_about_time", "set_clock"]
+
+_SAME: Final = 1.0
+"""Seconds: some exchanges tell whole ones, and what is less may have been spent on the way."""
+_PATIENCE: Final = 5.0
+_log = logging.getLogger("exgate.ccxt")
+
+
+async def set_clock(client: Any) -> None:
+    """Ask the exchange what time it is and date requests so. What it doesn't tell stays as it was. Raises nothing."""
+    if not client.has.get("fetchTime"):
+        return
+    clock, patience = client.exgate.context.clock, DEADLINE.set(_PATIENCE)
+    start = clock.time()
+    try:
+        told = float(await client.fetch_time()) / 1000
+    except Exception as error:  # whatever ccxt makes of an answer; requests then go out with our own time
+        _log.warning("%s didn't tell its time: %s", client.id, type(error).__name__)
+        return
+    finally:
+        DEADLINE.reset(patience)
+    behind = told - (start + clock.time()) / 2
+    client.exgate_behind = behind if abs(behind) > _SAME else 0.0
+    if client.exgate_behind:
+        _log.warning("%s: this machine's clock differs by %.1f s; requests go by the exchange's", client.id, behind)
+
+
+def is_about_time(error: BaseException) -> bool:
+    """Whether ccxt read an answer as "your time stamp or nonce is wrong"."""
+    return any(kind.__name__ == "InvalidNonce" for kind in type(error).__mro__)
