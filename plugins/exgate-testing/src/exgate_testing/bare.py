@@ -18,7 +18,7 @@ from exgate_core.settings import Credentials, Secret
 from .fakes import Reply, Request
 from .pace import runtime
 from .serving import FakeExchange, running
-from .subjects import Subject
+from .subjects import Subject, settings_of
 
 _ENOUGH = 10**9
 
@@ -77,12 +77,12 @@ def _times(unit: str, count: int) -> str:
 
 
 @asynccontextmanager
-async def open_bare(subject: Subject, *, speed: float = 5.0, sandbox: bool = False) -> AsyncIterator[Bare]:
+async def open_bare(subject: Subject, *, speed: float = 2.0, sandbox: bool = False) -> AsyncIterator[Bare]:
     """The adapter of a subject with a budget that never ends. ``speed``: how fast its clock and the exchange's run."""
     assert subject.fake is not None
     offer, pace = subject.offer, runtime(speed)
-    keys, stated = subject.fake.credentials, getattr(subject.fake, "settings", {})
-    own = msgspec.convert(dict(stated), offer.settings) if offer.settings else None
+    keys = subject.fake.credentials
+    own = msgspec.convert(settings_of(subject), offer.settings) if offer.settings else None
     credentials = Credentials(Secret(keys.api_key), Secret(keys.api_secret), Secret(keys.passphrase))
     budget = Budget(_ENOUGH, 3600.0, pace.clock, pace.sleep)
     budget.correct = lambda used: None  # type: ignore[method-assign]  # what the adapter counts by itself

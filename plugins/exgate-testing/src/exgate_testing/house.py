@@ -34,7 +34,7 @@ from .pace import runtime
 from .paper import PaperFaults
 from .serving import FakeExchange, running
 from .simulation import Simulation
-from .subjects import Subject
+from .subjects import Subject, settings_of
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _PATIENCE = 10.0
@@ -272,7 +272,7 @@ def _memory() -> str | None:
 
 
 def _settings(subject: Subject, terms: Terms, wire: FakeExchange | None, state: Path) -> Settings:
-    extra: dict[str, Any] = dict(getattr(subject.fake, "settings", {})) if subject.fake else paper.SETTINGS
+    extra: dict[str, Any] = settings_of(subject) if subject.fake else paper.SETTINGS
     section = Section(
         exchange=subject.name,
         plugin=subject.distribution,

@@ -115,7 +115,7 @@ async def judge_all(
     subject: Subject, waivers: Mapping[str, str] | None = None, only: Collection[str] = ()
 ) -> list[Verdict]:
     """All verdicts, in the order of the table. Cases run side by side but for those that look at the whole process."""
-    given = {**getattr(subject.fake, "waivers", {}), **(waivers or {})}
+    given = {**(getattr(subject.fake, "waivers", {}) if subject.own else {}), **(waivers or {})}
     check_waivers(given)
     pairs = list(chosen(only))
     room = asyncio.Semaphore(_SIDE_BY_SIDE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import metadata
+from typing import Any
 
 from msgspec import Struct
 
@@ -29,6 +30,9 @@ class Subject(Struct, frozen=True, kw_only=True):
     catalogue: Catalogue
     fake: type[Fake] | None
     """None = the exchange lives in this process and needs none (``paper``)."""
+    own: bool = True
+    """Whether the fake was written for this plugin: else what it says of its plugin (settings, waivers) doesn't count,
+    nor what only a plugin for this one exchange can know (the names of reasons, the weight of each request)."""
 
     def has(self, operation: str) -> bool:
         """Whether the plugin implements the hook."""
@@ -45,16 +49,37 @@ def subject(name: str, *, plugin: str = "", fake: type[Fake] | None = None) -> S
     """The exchange with this name.
 
     ``plugin`` is the distribution to judge, ``fake`` the class to judge it with; both are found by their entry points
-    where they aren't given. Raises NotJudged.
+    where they aren't given. The fake may be another plugin's, of the same exchange. Raises NotJudged.
     """
     if fake is None and name != "paper":
-        plugin, fake = _installed_fake(name)
+        author, fake = _installed_fake(name)
+        plugin = plugin or author
     catalogue = load_catalogue([plugin] if plugin else ["exgate-paper"] if name == "paper" else "all")
     try:
         offer = catalogue.public(name, plugin)[0]
     except ExGateError as error:
         raise NotJudged(error.message) from error
-    return Subject(name=name, distribution=offer.distribution, offer=offer, catalogue=catalogue, fake=fake)
+    return Subject(
+        name=name,
+        distribution=offer.distribution,
+        offer=offer,
+        catalogue=catalogue,
+        fake=fake,
+        own=_is_own(fake, plugin),
+    )
+
+
+def _is_own(fake: type[Fake] | None, plugin: str) -> bool:
+    if fake is None:
+        return True
+    value = f"{fake.__module__}:{fake.__qualname__}"
+    authors = {point.dist.name for point in metadata.entry_points(group=GROUP) if point.value == value and point.dist}
+    return not authors or plugin in authors
+
+
+def settings_of(subject: Subject) -> dict[str, Any]:
+    """The plugin's own settings with which it is judged."""
+    return dict(getattr(subject.fake, "settings", {})) if subject.own else {}
 
 
 def _installed_fake(name: str) -> tuple[str, type[Fake]]:
