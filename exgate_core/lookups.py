@@ -6,10 +6,12 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
 
-from . import outcomes, rows
+from . import numbers, outcomes, rows
 from .clock import Runtime
+from .contract import PlaceBody
 from .errors import NotFound
 from .journal import Journal, Step
 from .models import Market, Order
@@ -27,6 +29,9 @@ _EARLIEST_MS: Final = 1_000_000_000_000
 _log = logging.getLogger("exgate.orders")
 
 
+Kind = Literal["ours", "other", "unlike", "nothing", "doubtful", "failed"]
+
+
 class Times(Struct, frozen=True):
     """Moments of the monotonic clock, in seconds."""
 
@@ -38,8 +43,9 @@ class Times(Struct, frozen=True):
 class Look(Struct, frozen=True):
     """What one question to the exchange brought."""
 
-    kind: Literal["ours", "other", "nothing", "doubtful", "failed"]
-    """other: orders that are certainly not this one; doubtful: one that may be; failed: no answer."""
+    kind: Kind
+    """other: orders that are certainly not this one; unlike: one with its id, of another price or amount; doubtful: one
+    that may be it; failed: no answer."""
     order: Order | None = None
 
 
@@ -103,13 +109,13 @@ class Lookups:
 
     async def _judge(self, row: Row, found: Sequence[Order]) -> Look:
         looks = [Look(await self._kind(row, order), order) for order in found]
-        for kind in ("ours", "doubtful", "other"):
+        for kind in ("ours", "doubtful", "unlike", "other"):
             fitting = [look for look in looks if look.kind == kind]
             if fitting:
                 return max(fitting, key=lambda look: look.order.time if look.order else 0)
         return Look("nothing")
 
-    async def _kind(self, row: Row, order: Order) -> Literal["ours", "other", "doubtful"]:
+    async def _kind(self, row: Row, order: Order) -> Kind:
         known = await self._journal.by_order_id(row.account, order.order_id) if order.order_id else None
         if known is not None and known.id != row.id:
             return "other"
@@ -122,7 +128,23 @@ class Lookups:
             row.client_order_id,
         )
         # What doesn't fit may be an adapter's mistake: then it must not count as "not there".
-        return "ours" if order.order_id and same and older <= _CLOCK_SKEW_MS else "doubtful"
+        if not (order.order_id and same and older <= _CLOCK_SKEW_MS):
+            return "doubtful"
+        return "ours" if _as_ordered(row, order) else "unlike"
+
+
+def _as_ordered(row: Row, order: Order) -> bool:
+    """Whether price and amount are those of the row, as far as both say them in the same unit."""
+    body = msgspec.json.decode(row.request, type=PlaceBody)
+    if body.options.get("round"):
+        return True
+    price = body.price if body.type == order.type == "limit" else ""
+    pairs = ((price, order.price), (body.amount, order.amount))
+    return all(numbers.compare(ours, theirs) == 0 for ours, theirs in pairs if _tells(ours) and _tells(theirs))
+
+
+def _tells(text: str) -> bool:
+    return numbers.is_decimal(text) and not numbers.is_zero(text)
 
 
 def market_of(account: Account, symbol: str) -> Market | None:
@@ -137,7 +159,7 @@ def _proven(account: Account, look: Look, duplicate: bool, misses: int, *, sure:
             error = outcomes.refused(outcomes.rejection(order), name)
             return Verdict(rows.REFUSED, error=error, order=order)
         return Verdict(rows.PLACED, order.order_id, order=order)
-    if look.kind == "other" and duplicate and order is not None:
+    if look.kind in ("other", "unlike") and duplicate and order is not None:
         text = f"{name} has an earlier order {order.order_id} with the client order id {order.client_order_id}"
         return Verdict(rows.REFUSED, error=outcomes.exists(text, order.order_id))
     full = account.capabilities.order_recovery == "full"

@@ -311,6 +311,28 @@ async def test_a_foreign_order_with_the_same_id_is_not_ours(room: Room) -> None:
     assert isinstance(await failure(lambda: room.place(desk, key="k2", client_order_id="1")), Refused)
 
 
+@pytest.mark.parametrize(("price", "amount"), [("100.00", "2"), ("99.99", "1")])
+async def test_an_order_of_another_size_with_the_same_id_is_never_called_ours(
+    room: Room, price: str, amount: str
+) -> None:
+    desk = Desk()
+    other = structs.replace(foreign(room.clock.time()), price=price, amount=amount)
+    desk.ledger.append(other)
+    desk.script.append("duplicate")
+    error = await failure(lambda: room.place(desk, key="", client_order_id="1"))
+    assert isinstance(error, AlreadyExists) and error.metadata["order_id"] == other.order_id
+    desk.script.append("drop_before")
+    assert isinstance(await failure(lambda: room.place(desk, key="k", client_order_id="1")), OutcomeUnknown)
+    assert len(desk.ledger) == 1
+
+
+async def test_the_same_number_in_another_spelling_is_the_same_order(room: Room) -> None:
+    desk = Desk()
+    desk.ledger.append(structs.replace(foreign(room.clock.time()), price="100.0", amount="1.000"))
+    desk.script.append("duplicate")
+    assert (await room.place(desk, key="", client_order_id="1")).order_id == "7"
+
+
 async def test_an_order_that_is_only_a_little_too_old_decides_nothing(room: Room) -> None:
     desk = Desk()
     desk.ledger.append(foreign(room.clock.time() - 600))

@@ -93,7 +93,7 @@ def foreign(seconds: float, order_id: str = "7", client_order_id: str = "1") -> 
         symbol="BTC/USDT",
         side="buy",
         type="limit",
-        price="1",
+        price="100.00",
         amount="1",
         client_order_id=client_order_id,
         time=int(seconds * 1000),
