@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ccxt.pro
@@ -15,6 +16,8 @@ from exgate_ccxt.canary import Canary
 from exgate_ccxt.factory import exchange_class
 from exgate_ccxt.options import options_of
 from exgate_ccxt.table import Row
+
+from exgate_core.clock import SystemClock
 
 TABLE = Path(__file__).parents[1] / "src" / "exgate_ccxt" / "table.json"
 
@@ -40,7 +43,9 @@ def rows() -> list[Row]:
 
 
 def _client(name: str) -> Any:
-    return exchange_class(name)({"enableRateLimit": False, "options": dict(options_of(name))})
+    client = exchange_class(name)({"enableRateLimit": False, "options": dict(options_of(name))})
+    client.exgate = SimpleNamespace(context=SimpleNamespace(clock=SystemClock()))  # as much as a canary needs
+    return client
 
 
 async def _row(client: Any) -> Row:
