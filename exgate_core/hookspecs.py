@@ -109,8 +109,9 @@ class ExchangeHooks:
     async def pull_trade(self, market: Market, emit: EmitTrades) -> None:
         """The WebSocket hook: runs while the stream of trades lives.
 
-        ``emit(batch)`` once per upstream frame, a plain call that never blocks; ``emit(())`` = the subscription was
-        confirmed, or its connection was just proven alive. Returning or raising means that the stream was cut.
+        ``emit(batch)`` for each upstream frame, or for several that came together: a plain call that never blocks.
+        ``emit(())`` = the subscription was confirmed, or its connection was just proven alive. Returning or raising
+        means that the stream was cut.
         """
 
     @hookspec(firstresult=True)
