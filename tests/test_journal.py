@@ -195,8 +195,9 @@ async def test_an_undecided_row_is_settled_by_hand_once(tmp_path: Path) -> None:
         await journal.mark_sent(one.row)
         await journal.decide(two.row, rows.UNRESOLVED)
         assert {row.key for row in await journal.undecided("a")} == {"k:1", "k:2"}
-        assert (await journal.resolve(one.row.id, "42")).order_id == "42"
-        assert (await journal.resolve(two.row.id, "")).state == rows.REFUSED
+        placed, never = await journal.resolve(one.row.id, "42"), await journal.resolve(two.row.id, "")
+        assert (placed.state, placed.order_id, placed.answer) == (rows.PLACED, "42", "")
+        assert never.state == rows.REFUSED and "by hand" in never.answer
         assert await journal.undecided() == []
         with pytest.raises(JournalError, match="PLACED already"):
             await journal.resolve(one.row.id, "43")

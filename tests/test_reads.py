@@ -99,11 +99,16 @@ async def test_quiet_is_not_stale_and_silent_is() -> None:
 
 async def test_neither_copy_nor_exchange_is_unavailable_with_the_age() -> None:
     async with house() as home:
+        home.upstream.fault = Unavailable("EXCHANGE_UNAVAILABLE: down.")
+        with pytest.raises(Unavailable, match="never heard of") as raised:
+            await home.reads.depth(BTC, 1, LOCAL)
+        assert raised.value.metadata["local_age"] == ""
+        home.upstream.fault = None
         await warm(home)
         home.upstream.fault = Unavailable("EXCHANGE_UNAVAILABLE: down.")
         assert at_once(home.reads.depth(BTC, 1, LOCAL)).source == "local"
         await home.clock.advance(7)
-        with pytest.raises(Unavailable, match="local copy") as raised:
+        with pytest.raises(Unavailable, match=r"local copy.*last proven alive 7\.000 s ago") as raised:
             await home.reads.depth(BTC, 1, LOCAL)
         assert raised.value.metadata["local_age"] == "7.000"
         with pytest.raises(Unavailable, match="down"):

@@ -61,6 +61,12 @@ BAD_SYNTAX = [
 ]
 
 
+def test_a_body_that_is_no_json_is_called_so_with_the_place() -> None:
+    assert "is not JSON" in refused(b'{"side": }').message
+    assert "at character 9" in refused(b'{"side": }').message
+    assert "'" not in refused(b'{"a": "' + b"b" * 60 + b'"}').message  # the whole text isn't repeated
+
+
 def test_an_empty_body_is_called_empty() -> None:
     for body in (b"", b" \n"):
         assert "is empty" in refused(body).message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -163,6 +164,20 @@ async def test_every_private_call_leaves_one_line_that_names_caller_and_outcome(
     assert made not in caplog.text
 
 
+async def test_a_caller_with_keys_of_its_own_is_named_by_a_hash(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "exgate.audit")
+    keys = {"X-ExGate-Key": "a-key-of-mine", "X-ExGate-Secret": "a-secret-of-mine"}
+    async with gateway(tmp_path) as session:
+        for _ in range(2):
+            async with session.get("/v1/real/balances", headers=keys) as answer:
+                assert answer.status == 200
+    first, second = (record.getMessage() for record in caplog.records if record.name == "exgate.audit")
+    assert re.fullmatch(r"SpotBalances exchange=real caller=keys:[0-9a-f]{12} status=200", first)
+    assert first == second and "of-mine" not in caplog.text
+
+
 async def test_a_caller_is_slowed_and_told_when_to_come_again() -> None:
     clock = ManualClock()
     rates = Rates(clock)
@@ -177,6 +192,7 @@ async def test_a_caller_is_slowed_and_told_when_to_come_again() -> None:
 
 
 def test_what_can_be_no_token_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path = tmp_path / "not" / "there" / "yet"
     token(tmp_path, "new", "bot", capsys=capsys)
     for arguments, code, word in (
         (("new", "bot"), 3, "revoke it first"),
