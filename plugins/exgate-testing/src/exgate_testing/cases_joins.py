@@ -82,10 +82,14 @@ async def race(subject: Subject, variant: str) -> None:
 
 async def _becomes_true(house: House, watch: Watch) -> None:
     await watch.local("changes while the snapshot was on its way")
-    before = watch.locals
     house.crowd.rest(house.market, "sell", 40)
     await watch.local("a change after that")
-    expect(watch.locals > before, True, "local answers after that")
+    asked, before = house.sent("depth"), watch.locals
+    for number in range(_CHANGES):
+        house.crowd.rest(house.market, "sell", 41 + number)
+        await watch.local(f"change {number + 1} on a sound stream")
+    expect(watch.locals - before >= _CHANGES, True, "local answers on a sound stream")
+    hold(house.sent("depth") - asked < _CHANGES, "on a sound stream the copy is fetched anew for every change")
 
 
 @case(

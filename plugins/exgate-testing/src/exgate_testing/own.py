@@ -3,7 +3,7 @@
 Every part is optional, and each that is there opens one case: what the exchange's own answers prove (``examples``),
 what requests cost (``weight``), how many orders an account may place (``limit_orders``), in how many places an order
 shows (``places``, ``hide``), and whether requests carry their time (``timed: ClassVar[bool] = True``): then the
-exchange's clock may jump.
+exchange's clock may jump. ``tells_options: ClassVar[bool] = True`` says that accepted orders hold their options.
 """
 
 from __future__ import annotations

@@ -116,6 +116,7 @@ def load() -> dict[str, Case]:
         cases_joins,
         cases_life,
         cases_lookups,
+        cases_options,
         cases_orders,
         cases_own,
         cases_private,
