@@ -83,6 +83,7 @@ class BinanceFake:
         for told in all_examples("BTCUSDT", "BTC/USDT")
     ]
     timed: ClassVar[bool] = True
+    tells_options: ClassVar[bool] = True
     places: ClassVar[Mapping[str, Sequence[str]]] = {
         "order_id": ("orderId", "openOrders", "allOrders", "myTrades"),
         "client_order_id": ("origClientOrderId", "openOrders", "allOrders", "myTrades"),

@@ -41,8 +41,8 @@ GOAL, GOAL_SHORT = 0.85, 0.7
 SIDE_BY_SIDE = 4
 STAR = re.compile(r"BinaryOperator_(Mul|Pow)_")
 SAME = ("Operator_Eq_Is", "Operator_NotEq_IsNot", "Operator_Is_Eq", "Operator_IsNot_NotEq")
-FIRST = ("C01", "C09", "C15", "C25", "C40", "C47", "C48", "C70", "C80", "C89")
-AGGREGATE_CASES = ("C07", "C08", "C09", "C11", "C70", "C73", "C75")
+FIRST = ("C01", "C09", "C15", "C25", "C33", "C40", "C47", "C48", "C70", "C80", "C89")
+AGGREGATE_CASES = ("C15", "C07", "C08", "C09", "C11", "C70", "C73", "C75")
 """What ``trades = "aggregate"`` changes."""
 US_CASES = ("C01", "C09", "C14", "C15", "C16", "C30", "C32", "C40")
 """What Binance.US has of its own: prices, options, history, no sandbox."""
