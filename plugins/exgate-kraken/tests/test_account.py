@@ -111,6 +111,9 @@ async def test_every_option_is_taken_as_it_was_meant(changes: dict[str, Any]) ->
         said("EOrder:Insufficient funds", "EService:Unavailable"),
         said(result='{"txid":["OQCLML-BW3P3-BUCMWZ"],"descr":{"order":"sell 0.1 XBTUSDT @ limit 100.0"}}'),
         said(result='{"txid":["OQCLML-BW3P3-BUCMWZ"],"descr":{"order":"buy 0.1 ETHUSDT @ limit 100.0"}}'),
+        said(result='{"txid":["OQCLML-BW3P3-BUCMWZ"],"descr":{"order":"buy 0.2 XBTUSDT @ limit 100.0"}}'),
+        said(result='{"txid":["OQCLML-BW3P3-BUCMWZ"],"descr":{"order":"buy 0.1 XBTUSDT @ limit 100.1"}}'),
+        said(result='{"txid":["OQCLML-BW3P3-BUCMWZ"],"descr":{"order":"buy some XBTUSDT @ limit 100.0"}}'),
     ],
 )
 async def test_an_answer_that_proves_nothing_leaves_the_outcome_open(answer: Reply) -> None:

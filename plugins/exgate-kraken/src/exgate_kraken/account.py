@@ -80,7 +80,7 @@ class KrakenAccount:
         ages = self._desk.ages
         if not privates.is_txid(txid) or ages.knows(txid):
             raise bad_answer(f"{REST}/0/private/AddOrder", f"it is about order {txid[:40]!r}")
-        if not privates.describes(placed, order.side, altname(order.market)):
+        if not privates.describes(placed, order, altname(order.market)):
             raise bad_answer(f"{REST}/0/private/AddOrder", f"it is about the order {placed.descr.order[:80]!r}")
         ages.note(txid, order.market.id, self._desk.clock.monotonic())
         return txid

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Final, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Raw, Struct
 
 from exgate_core import numbers
 from exgate_core.fetch import digits
-from exgate_core.models import Balance, Order, OrderStatus, Side
+from exgate_core.models import Balance, Order, OrderRequest, OrderStatus, Side
 
 from .names import Names, unified
 from .parse import Answer, nanoseconds
@@ -167,7 +168,22 @@ def is_txid(text: str) -> bool:
     return _TXID.fullmatch(text) is not None
 
 
-def describes(placed: Placed, side: str, pair: str) -> bool:
-    """Whether an answer to ``AddOrder`` can be about an order of this side and this pair (Kraken's short name)."""
+def describes(placed: Placed, order: OrderRequest, pair: str) -> bool:
+    """Whether an answer to ``AddOrder`` can be about this order. ``pair``: Kraken's short name.
+
+    "Add Order" shows no client order id, but says the order in words: ``buy 1.25000000 XBTUSD @ limit 27500.0``.
+    """
     words = placed.descr.order.split()
-    return not words or (words[0] == side and pair in words)
+    if not words:
+        return True
+    price = words[words.index("limit") + 1 :][:1] if "limit" in words else []
+    same_price = not order.price or all(_equal(word, order.price) for word in price)
+    same_amount = not order.amount or all(_equal(word, order.amount) for word in words[1:2])
+    return words[0] == order.side and pair in words and same_price and same_amount
+
+
+def _equal(one: str, other: str) -> bool:
+    try:
+        return Decimal(one) == Decimal(other)
+    except InvalidOperation:
+        return False
