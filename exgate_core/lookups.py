@@ -78,8 +78,13 @@ class Lookups:
             now = clock.monotonic()
             if now >= times.give_up_at:
                 break
-            await self._runtime.sleep(min(pause, times.sure_at - now) if times.sure_at > now else pause)
-            pause = min(pause * 2, shortest * 8)
+            if now < times.sure_at <= now + pause:
+                # From then on one good answer decides, so it is worth asking more often once again.
+                await self._runtime.sleep(times.sure_at - now)
+                pause = shortest
+            else:
+                await self._runtime.sleep(pause)
+                pause = min(pause * 2, shortest * 8)
         return Verdict(rows.UNKNOWN, error=outcomes.unknown(f"{account.exchange.name} doesn't tell what became of it"))
 
     async def look(self, account: Account, row: Row) -> Look:
