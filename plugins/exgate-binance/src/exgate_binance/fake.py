@@ -52,6 +52,7 @@ _REFUSALS: Final = {
 }
 
 
+_MARGIN: Final = {"symbol": "BTCONMARGIN", "baseAsset": "BTCON", "isSpotTradingAllowed": False}
 _COUNT: Final = "X-MBX-ORDER-COUNT-10S"
 
 
@@ -82,6 +83,8 @@ class BinanceFake:
         )
         for told in all_examples("BTCUSDT", "BTC/USDT")
     ]
+    apart: ClassVar[int] = 2**40
+    """How far the ids of aggregate trades are from those of trades."""
     timed: ClassVar[bool] = True
     tells_options: ClassVar[bool] = True
     places: ClassVar[Mapping[str, Sequence[str]]] = {
@@ -102,7 +105,7 @@ class BinanceFake:
             "/depth": self._depth,
             "/trades": self._trades,
             "/historicalTrades": self._trades,
-            "/aggTrades": lambda form: aggregate_rows(self._page(form)),
+            "/aggTrades": lambda form: aggregate_rows(self._page(form), self.apart),
             "/account": lambda form: self._account(),
             "POST/order": self._place,
             "DELETE/order": self._cancel,
@@ -196,7 +199,7 @@ class BinanceFake:
             "serverTime": self._simulation.now_ms(),
             "rateLimits": [dict(zip(names, limit, strict=True)) for limit in limits],
             "exchangeFilters": [],
-            "symbols": [listed(market) for market in self.markets],
+            "symbols": [*map(listed, self.markets), {**listed(self.markets[0]), **_MARGIN}],
         }
 
     def _depth(self, form: dict[str, str]) -> dict[str, Any]:
@@ -338,7 +341,7 @@ class BinanceFake:
         send = partial(self._send, session, topic, market, kind)
         if kind.startswith("depth"):
             return self._simulation.on_delta(market.symbol, lambda delta: send(book_event(delta)))
-        build = trade_event if kind == "trade" else aggregate_row
+        build = trade_event if kind == "trade" else partial(aggregate_row, apart=self.apart)
 
         def traded(trades: Sequence[Trade]) -> None:
             for trade in trades:

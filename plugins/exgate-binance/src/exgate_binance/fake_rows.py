@@ -73,16 +73,17 @@ def trade_event(trade: Trade) -> dict[str, Any]:
     return {"t": int(trade.id), "p": trade.price, "q": trade.qty, "T": trade.time, "m": maker, "M": True}
 
 
-def aggregate_row(trade: Trade) -> dict[str, Any]:
-    """A row of ``aggTrades``, and the data of its stream: here each trade is one by itself."""
+def aggregate_row(trade: Trade, apart: int) -> dict[str, Any]:
+    """A row of ``aggTrades``, and the data of its stream: here each trade is one by itself. ``apart``: how far the ids
+    of aggregates are from those of trades."""
     number, maker = int(trade.id), trade.taker_side == "sell"
-    fields = {"a": number, "p": trade.price, "q": trade.qty, "f": number, "l": number}
+    fields = {"a": number - apart, "p": trade.price, "q": trade.qty, "f": number, "l": number}
     return {**fields, "T": trade.time, "m": maker, "M": True}
 
 
-def aggregate_rows(trades: Sequence[Trade]) -> list[dict[str, Any]]:
+def aggregate_rows(trades: Sequence[Trade], apart: int) -> list[dict[str, Any]]:
     """An answer of ``aggTrades``, with one of the doubles that the exchange has marked as invalid in its midst."""
-    rows = [aggregate_row(trade) for trade in trades]
+    rows = [aggregate_row(trade, apart) for trade in trades]
     return [*rows[:1], *({**row, "p": "0", "q": "0", "f": -1, "l": -1} for row in rows[:1]), *rows[1:]]
 
 
