@@ -77,6 +77,7 @@ class Simulation:
         self._by_symbol = {market.symbol: market for market in self.markets}
         self._by_id = {market.id: market for market in self.markets}
         self._stops: dict[str, Order] = {}
+        self._closed: dict[int, Order] = {}  # what never changes again
 
     def now_ms(self) -> int:
         """The exchange's clock, ms since the epoch."""
@@ -133,12 +134,17 @@ class Simulation:
     def all_orders(self, symbol: str | None = None) -> list[Order]:
         """Orders of every status, oldest first."""
         wallet = self.engine.wallet(self.account)
-        found = [
-            self._named(order)
-            for number in sorted([*wallet.open, *wallet.closed])
-            for order in self.engine.find(self.account, symbol, str(number), "")
-        ]
+        orders = [self._seen(number) for number in sorted([*wallet.open, *wallet.closed])]
+        found = [order for order in orders if symbol in (None, order.symbol)]
         return found + [order for order in self._stops.values() if symbol in (None, order.symbol)]
+
+    def _seen(self, number: int) -> Order:
+        if number not in self._closed:
+            order = self._named(self.engine.find(self.account, None, str(number), "")[0])
+            if order.status in ("open", "partially_filled"):
+                return order
+            self._closed[number] = order
+        return self._closed[number]
 
     def find(self, symbol: str | None = None, order_id: str = "", client_order_id: str = "") -> list[Order]:
         """Orders of every status by id, or by client order id where that is empty; oldest first."""
