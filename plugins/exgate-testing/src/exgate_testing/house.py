@@ -38,6 +38,8 @@ from .subjects import Subject, settings_of
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _PATIENCE = 10.0
+_PLENTY = 1_000_000
+"""For a plugin that serves many exchanges and keeps to the least that each of them allows anybody."""
 
 
 LOOKS = ("find_order", "pending_orders")
@@ -53,6 +55,7 @@ class Terms:
         speed: float = 5.0,
         deadline: float = 5.0,
         orders: float = 25.0,
+        reconcile: float = 0.0,
         settle: float = 0.25,
         tolerate: float = 5.0,
         idle_stop: float = 60.0,
@@ -61,7 +64,7 @@ class Terms:
         self.speed = speed
         self.deadline = deadline
         """Of reads, in seconds of the machine."""
-        self.orders = orders
+        self.orders, self.reconcile = orders, reconcile or orders
         self.settle = settle
         self.tolerate, self.idle_stop = tolerate, idle_stop
         self.weight_limit = weight_limit
@@ -284,7 +287,7 @@ def _settings(subject: Subject, terms: Terms, wire: FakeExchange | None, state: 
     return Settings(
         server=Server(state_dir=str(state), deadline=terms.deadline),
         local=Local(tolerate_interval=terms.tolerate, idle_stop=terms.idle_stop),
-        orders=Orders(deadline=terms.orders, reconcile_deadline=terms.orders),
+        orders=Orders(deadline=terms.orders, reconcile_deadline=terms.reconcile),
         plugins=Plugins(load=(subject.distribution,)),
         exchanges={subject.name: section},
     )
@@ -292,9 +295,10 @@ def _settings(subject: Subject, terms: Terms, wire: FakeExchange | None, state: 
 
 def _catalogue(subject: Subject, terms: Terms) -> Any:
     """The plugin's catalogue, with a budget of the case's own where it has one."""
-    if not terms.weight_limit:
+    limit = terms.weight_limit or (0 if subject.own else _PLENTY)
+    if not limit:
         return subject.catalogue
-    stated = replace(subject.offer.exchange_capabilities, weight_limit=terms.weight_limit, weight_window=1_000_000.0)
+    stated = replace(subject.offer.exchange_capabilities, weight_limit=limit, weight_window=1_000_000.0)
     offer = replace(subject.offer, exchange_capabilities=stated)
     whole = subject.catalogue
     return SimpleNamespace(
