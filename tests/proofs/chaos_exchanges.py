@@ -5,9 +5,9 @@
 A whole gateway, asked over its HTTP door, in front of the fakes of binance, okx and kraken and of paper. Half of the
 orders are limit, half market orders; some callers leave before the answer, some ask twice at once, some cancel. Who
 still doesn't know after a few requests waits for the settle window and asks again, in the same storm; what is told
-then is the last figure that counts. Times are the gateway's, whose clock runs ``--speed`` times as fast. That an order
-never arrived is certain only when the settle window is over (``settle``, 20 s unless a section says less): ``--settle``
-sets it, and the times of these orders are shown by themselves.
+then is the last figure that counts. That an order never arrived is certain only when the settle window is over
+(``settle``, 20 s unless a section says less): ``--settle`` sets it, and the times of these orders are shown by
+themselves. Time passes only where everybody waits: the figures are the gateway's own, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -20,59 +20,32 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, cast
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
-from exgate_paper.faults import Fault, Kind
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import anyio
 from exgate_paper.values import PaperOrder
-from exgate_testing.fakes import Reply, Request
-from exgate_testing.faults import AnswerKind, WireFault, WireFaults
+from exgate_testing.faults import WireFaults
 from exgate_testing.house import House, Terms, open_house
-from exgate_testing.pace import FastClock
-from exgate_testing.serving import FakeExchange
 from exgate_testing.subjects import subject
 
 from exgate_core.models import Market
+from tests.support.storm import Storm, engine_storm, witness
+from tests.support.virtual import Virtual
 
 EXCHANGES = ("binance", "okx", "kraken", "paper")
 TRIES, RESTING, CANCELED = 6, 5, 0.2
 """How often a caller asks; how many limit orders rest in a market before older ones are filled; the part of orders
 that somebody cancels."""
-BEFORE: Mapping[AnswerKind, float] = {
-    **{"drop": 0.08, "hang": 0.01, "html": 0.03, "truncated": 0.02, "empty": 0.03, "null": 0.02, "blank": 0.02},
-    **{"redirect": 0.03, "too_many": 0.01, "banned": 0.002, "error_500": 0.025, "error_502": 0.025},
-    **{"error_503": 0.02, "error_504": 0.02, "stale": 0.03},
-}
-"""Faults of an order or cancel before the exchange takes it in: 37 of 100."""
-AFTER: Mapping[AnswerKind, float] = {
-    **{"drop": 0.10, "hang": 0.01, "cut": 0.04, "html": 0.03, "truncated": 0.04, "empty": 0.03, "null": 0.02},
-    **{"blank": 0.02, "redirect": 0.02, "error_500": 0.01, "error_502": 0.01, "error_503": 0.01, "error_504": 0.01},
-    **{"stale": 0.03},
-}
-"""Faults of the answer to one that it took in: another 38."""
-LOOKS: Mapping[AnswerKind, float] = {
-    **{"drop": 0.05, "hang": 0.003, "cut": 0.01, "html": 0.02, "truncated": 0.02, "empty": 0.015, "null": 0.015},
-    **{"blank": 0.015, "redirect": 0.007, "too_many": 0.001, "error_502": 0.02, "error_503": 0.015, "stale": 0.015},
-}
-"""Faults of a question about an order: 21 of 100. A look may be five questions, all of which must be answered."""
-OF_ENGINE: Mapping[str, Mapping[Kind, float]] = {
-    ".before_accept": {
-        "drop": 0.14,
-        "not_sent": 0.05,
-        "rate_limited": 0.04,
-        "refuse": 0.04,
-        "hang": 0.01,
-        "error": 0.15,
-    },
-    ".after_accept": {"drop": 0.3, "error": 0.25, "lie": 0.2, "hang": 0.02},
-    "find_order": {"drop": 0.12, "error": 0.12, "refuse": 0.08, "hang": 0.005},
-}
-"""The same for paper, which has no wire; each kind rolls its own dice."""
 CALLS = {"place": "place_order", "cancel": "cancel_order"}
-STORM, SETTLED, CALM = "in the storm", "after the settle window, in the storm", "when the storm is over"
-PHASES = (STORM, SETTLED, CALM)
+EACH, STORM = "by each answer in the storm", "after all requests in the storm"
+SETTLED, CALM = "after the settle window, in the storm", "when the storm is over"
+PHASES = (EACH, STORM, SETTLED, CALM)
 DEFINITE, DECIDED = ("placed", "refused", "not-sent"), ("placed", "refused")
 SURE = ("lost", "doubled", "without id", "wrong id", "cancel")
 """What must never be wrong."""
@@ -80,63 +53,13 @@ _ALIVE = ("open", "partially_filled")
 MOST_UNKNOWN, LONGEST = 0.01, 10.0
 
 
-class Storm:
-    """As much of ``WireFaults`` as orders need, by dice instead of by count."""
-
-    mute = refuse_sockets = False
-
-    def __init__(self, dice: random.Random) -> None:
-        self._dice, self.calm = dice, False
-        self.calls = Counter[str]()
-        self.struck = Counter[str]()
-
-    def end(self) -> None:
-        """From now on every call goes well."""
-        self.calm = True
-
-    def frame(self, text: str) -> None:
-        """Frames are spared."""
-
-    def request(self, operation: str) -> WireFault | None:
-        """What befalls this request, if anything."""
-        odds = _odds(operation)
-        if self.calm or not odds:
-            return None
-        self.calls[operation] += 1
-        roll = self._dice.random()
-        for when, kinds in odds.items():
-            for kind, odd in kinds.items():
-                roll -= odd
-                if roll < 0:
-                    self.struck[operation] += 1
-                    return WireFault(operation=operation, kind=kind, when=when)
-        return None
-
-
-def _odds(operation: str) -> Mapping[Literal["before", "after"], Mapping[AnswerKind, float]]:
-    if operation in ("place_order", "cancel_order"):
-        return {"before": BEFORE, "after": AFTER}
-    return {"before": LOOKS} if operation in ("find_order", "pending_orders") else {}
-
-
-def engine_storm() -> list[Fault]:
-    """The same for an exchange without a wire."""
-    points = {f"{call}{when}": OF_ENGINE[when] for call in ("place", "cancel") for when in OF_ENGINE if when[0] == "."}
-    return [
-        Fault(point=point, kind=kind, times=0, probability=odd)
-        for point, kinds in {**points, "find_order": OF_ENGINE["find_order"]}.items()
-        for kind, odd in kinds.items()
-    ]
-
-
 class Plan(NamedTuple):
-    """How a storm is set up; times in seconds of the gateway's clock."""
+    """How a storm is set up; times in seconds."""
 
     orders: int
     settle: float
     rate: float
     """New orders a second."""
-    speed: float
 
 
 class Told(NamedTuple):
@@ -182,7 +105,7 @@ class Bot:
 
     def __init__(self, house: House, seed: int, plan: Plan, found: Findings) -> None:
         self.house, self.found, self.dice = house, found, random.Random(seed)
-        self._plan, self._sleep = plan, FastClock(plan.speed).sleep
+        self._plan, self._sleep = plan, anyio.sleep
         self._least = {market.symbol: self._steps(market, house.crowd.amount(market)) * 10 for market in self._markets}
         self._begun: dict[int, float] = {}
         self.replies: dict[int, str] = {}
@@ -259,6 +182,7 @@ class Bot:
         answer = await self.house.order(self._body(number), f"key-{number}")
         told = Told(answer.outcome or "unknown", str(answer.json.get("order_id", "")) if answer.status == 200 else "")
         self.found.told[told.outcome] += 1
+        self.judge(EACH, number, told)
         begun = self._begun.pop(number, None) if told.outcome in DEFINITE else None
         if begun is not None:
             times = self.found.there if told.outcome == "placed" else self.found.missing
@@ -315,25 +239,12 @@ class Bot:
         return order_id in self.replies[order.id] if self.house.has_wire else order_id == str(order.id)
 
 
-def witness(wire: FakeExchange, replies: dict[int, str]) -> None:
-    """Keep what the exchange answers to each order that it takes in, whatever becomes of the answer."""
-    honest, world = wire.fake.answer, wire.simulation
-
-    def answer(request: Request) -> Reply:
-        before = len(world.accepted)
-        reply = honest(request)
-        if len(world.accepted) > before:
-            replies[int(world.accepted[-1][1].order_id) - world.first_id] = reply.body.decode()
-        return reply
-
-    wire.fake.answer = answer  # type: ignore[method-assign]  # every fake is a class of its own
-
-
-async def one_seed(name: str, seed: int, plan: Plan) -> Findings:
+async def one_seed(name: str, seed: int, plan: Plan, clock: Virtual) -> Findings:
     """One storm over one exchange, the settle windows in it, and the calm after it."""
-    terms = Terms(speed=plan.speed, deadline=10.0, orders=8.0, reconcile=30.0, settle=plan.settle, weight_limit=10**9)
+    terms = Terms(deadline=10.0, orders=8.0, reconcile=30.0, settle=plan.settle, weight_limit=10**9)
     found, storm = Findings(orders=plan.orders), Storm(random.Random(seed))
-    async with open_house(subject(name), terms) as house:
+    async with open_house(subject(name), terms, pace=clock.runtime) as house:
+        clock.jump()
         bot = Bot(house, seed, plan, found)
         if house.has_wire:
             witness(house.wire, bot.replies)
@@ -352,7 +263,8 @@ async def one_seed(name: str, seed: int, plan: Plan) -> Findings:
 def job(name: str, seed: int, plan: Plan) -> Findings:
     """One storm in a process of its own."""
     logging.disable()
-    return asyncio.run(one_seed(name, seed, plan))
+    clock = Virtual(seed)
+    return clock.run(one_seed(name, seed, plan, clock))
 
 
 # --- what came of it
@@ -400,13 +312,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--orders", type=int, default=500, help="a seed, half of them limit and half market")
-    parser.add_argument("--settle", type=float, default=5.0, help="the settle window, in seconds of the gateway")
-    parser.add_argument("--rate", type=float, default=2.0, help="new orders a second of the gateway")
-    parser.add_argument("--speed", type=float, default=4.0, help="how many times as fast time passes")
+    parser.add_argument("--settle", type=float, default=5.0, help="the settle window, in seconds")
+    parser.add_argument("--rate", type=float, default=2.0, help="new orders a second")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="storms at once, each in a process")
     asked = parser.parse_args()
     seeds, orders = (1, 60) if asked.short else (asked.seeds, asked.orders)
-    plan, start, bad = Plan(orders, asked.settle, asked.rate, asked.speed), time.monotonic(), 0
+    plan, start, bad = Plan(orders, asked.settle, asked.rate), time.monotonic(), 0
     with ProcessPoolExecutor(asked.jobs) as pool:
         storms = {
             name: [pool.submit(job, name, seed, plan) for seed in range(asked.seed, asked.seed + seeds)]

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from exgate_core.access import Guard, Tokens
 from exgate_core.app import make_app
+from exgate_core.clock import Runtime
 from exgate_core.entry import Entry
 from exgate_core.errors import Unavailable
 from exgate_core.exchange import Exchange
@@ -233,11 +234,17 @@ def credential_headers(keys: Keys) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_house(
-    subject: Subject, terms: Terms = NORMAL, *, wire: FakeExchange | None = None, state: Path | None = None
+    subject: Subject,
+    terms: Terms = NORMAL,
+    *,
+    wire: FakeExchange | None = None,
+    state: Path | None = None,
+    pace: Runtime | None = None,
 ) -> AsyncIterator[House]:
     """A gateway over the subject, open until the block ends.
 
-    ``wire``: a fake that is served already (None = a new one); ``state``: the gateway's folder (None = a new one).
+    ``wire``: a fake that is served already (None = a new one); ``state``: the gateway's folder (None = a new one);
+    ``pace``: its clock (None = as the terms say).
     """
     async with AsyncExitStack() as stack:
         if subject.fake is not None and wire is None:
@@ -245,7 +252,7 @@ async def open_house(
         if state is None:
             state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="exgate-conform-", dir=_memory())))
         settings = _settings(subject, terms, wire, state)
-        pace = runtime(terms.speed)
+        pace = pace or runtime(terms.speed)
         if wire is not None:
             wire.simulation.clock = pace.clock.time
         gateway = await stack.enter_async_context(open_gateway(settings, _catalogue(subject, terms), pace))

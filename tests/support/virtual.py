@@ -1,0 +1,79 @@
+"""Time that passes only where everybody waits: hours of it in seconds, however busy the machine is.
+
+The loop's own clock stands still while anything runs. When nothing is ready, it jumps to the next timer. That is exact
+where all that is awaited happens in this process; what threads do gets a moment before each jump.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import selectors
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import anyio
+
+from exgate_core.clock import Runtime
+
+T = TypeVar("T")
+
+_MOMENT = 0.001
+_EPOCH = 1_790_000_000.0
+
+
+class Selector(selectors.DefaultSelector):
+    """A selector that doesn't wait. ``jumps`` = whether it may: until then time passes as for everybody."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start, self._now = time.monotonic(), 0.0
+        self._jumps = False
+
+    def time(self) -> float:
+        """Seconds since it was made."""
+        return self._now if self._jumps else time.monotonic() - self._start
+
+    def jump(self) -> None:
+        """From now on time passes only where everybody waits."""
+        self._now, self._jumps = self.time(), True
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready; nothing after a jump."""
+        if not self._jumps or timeout is None:
+            return super().select(timeout)
+        ready = super().select(0) or super().select(min(timeout, _MOMENT))
+        if not ready:
+            self._now += timeout
+        return ready
+
+
+class LoopClock:
+    """The clock of a loop."""
+
+    def __init__(self, selector: Selector) -> None:
+        self.monotonic = selector.time
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch, as if the loop had been made at a certain moment."""
+        return _EPOCH + self.monotonic()
+
+
+class Virtual:
+    """A loop of its own, with what a gateway needs to live in its time."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self._selector = Selector()
+        self.runtime = Runtime(LoopClock(self._selector), anyio.sleep, random.Random(seed))
+        self.jump = self._selector.jump
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """As ``asyncio.run``."""
+        with asyncio.Runner(loop_factory=self._loop) as runner:
+            return runner.run(main)
+
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.SelectorEventLoop(self._selector)
+        loop.time = self._selector.time  # type: ignore[method-assign]
+        return loop
