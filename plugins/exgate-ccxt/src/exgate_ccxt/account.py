@@ -14,7 +14,7 @@ from exgate_core.models import Balance, CancelResult, CancelStatus, Market, Orde
 from .arguments import created
 from .desk import Desk
 from .evidence import acknowledged
-from .facts import fact
+from .facts import account_capabilities, fact
 from .truth import bad_answer
 
 __all__ = ["CcxtAccount", "CcxtViewer"]
@@ -60,6 +60,7 @@ class CcxtAccount:
         self.desk = Desk(context)
         """The client and what guards it."""
         self._name = context.name
+        self._found_again = account_capabilities(context.name).order_recovery == "full"
 
     async def __aenter__(self) -> CcxtAccount:
         await self.desk.open()
@@ -90,6 +91,7 @@ class CcxtAccount:
         """Send one order, once."""
         _refuse_unplaceable(self._name, order)
         desk, arguments = self.desk, created(self._name, order)
+        desk.orders_may_leave()
         intent = desk.intent("place", order.market, order=order, client_order_id=order.client_order_id)
         answer = await desk.call(
             intent,
@@ -103,7 +105,14 @@ class CcxtAccount:
                 arguments.params,
             ),
         )
-        return str(answer.get("id") or "") if isinstance(answer, dict) else ""
+        if not isinstance(answer, dict):
+            raise bad_answer(intent.url, "it is no order")
+        named = str(answer.get("clientOrderId") or intent.client_order_id)
+        if self._found_again and named not in (intent.client_order_id, order.client_order_id):
+            raise bad_answer(intent.url, "it names another order")
+        if not answer.get("id"):
+            raise bad_answer(intent.url, "it names no order")
+        return str(answer["id"])
 
     @hookimpl(trylast=True)
     async def cancel_order(self, market: Market | None, order_id: str, client_order_id: str) -> CancelResult:

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 
 from exgate_core.budget import Lane
 from exgate_core.client import Context
-from exgate_core.errors import ExGateError, NotFound, Unimplemented
+from exgate_core.errors import ExGateError, NotFound, RateLimited, Unimplemented
 from exgate_core.models import Balance, Market, Order
 
 from .arguments import intent_of
@@ -35,7 +35,14 @@ _ACCOUNTS_FIRST: Final = frozenset({"htx", "bittrade", "ndax"})
 """Exchanges whose orders name an account that must be asked for once."""
 _CATEGORY: Final = frozenset({"bybit", "bybiteu", "bybitid"})
 """Exchanges whose questions must name the kind of market."""
+_KIND: Final[Mapping[str, Mapping[str, str]]] = {
+    **{name: {"category": "spot"} for name in _CATEGORY},
+    **{name: {"instType": "SPOT"} for name in ("okx", "okxus", "myokx")},
+}
+"""Lists of orders would hold those of other kinds of market, too, or aren't given without."""
 _MOST_PAGES: Final = 200
+_FRESH: Final = 120_000
+"""ms: an order that was traded longer ago stands in every list."""
 
 T = TypeVar("T")
 
@@ -49,6 +56,7 @@ class Desk:
         self.client: Any = None
         self._wording = wording_of(context.name)
         self._hosts: frozenset[str] = frozenset()
+        self._orders_from = 0.0
 
     async def open(self) -> None:
         """Make the client, put the check in front of its requests, ask what orders will need."""
@@ -83,6 +91,8 @@ class Desk:
             return await work()
         except Exception as error:
             judged = proven(error, intent, self.name)
+            if isinstance(judged, RateLimited):
+                self._pause(judged, intent)
             if is_about_time(error):
                 CURRENT.set(None)
                 await set_clock(self.client)
@@ -95,6 +105,20 @@ class Desk:
             NOTE.reset(note)
             LANE.reset(way)
             CURRENT.reset(told)
+
+    def _pause(self, limit: RateLimited, intent: Intent) -> None:
+        """Orders wait where the limit is one of orders; everything waits where it isn't, or may not be."""
+        wait, budget = limit.retry_after or 0.0, self.context.budget
+        of_orders = intent.operation == "place" and "order" in limit.message.lower() and intent.status != 418
+        self._orders_from = self.context.clock.monotonic() + wait
+        if budget is not None and not of_orders:
+            budget.pause(wait)
+
+    def orders_may_leave(self) -> None:
+        """Raises RateLimited while the exchange takes no orders of this account."""
+        wait = self._orders_from - self.context.clock.monotonic()
+        if wait > 0:
+            raise RateLimited(f"{self.name} takes no orders of this account for {wait:.1f} s.", retry_after=wait)
 
     async def search(self, intent: Intent, work: Callable[[], Awaitable[Any]]) -> list[Order]:
         """The orders that a search finds; "no such order" is none."""
@@ -152,7 +176,7 @@ class Desk:
     async def _listed(self, name: str, market: Market | None, params: Mapping[str, Any]) -> list[Order]:
         symbol = market.symbol if market is not None else None
         page, found = page_of(self.name), dict[str, Order]()
-        query = dict(params) | ({"category": "spot"} if self.name in _CATEGORY else {})
+        query = {**params, **_KIND.get(self.name, {})}
         for number in range(1, _MOST_PAGES):
             limit = page.size if page is not None else None
             intent = self.intent("read", market)
@@ -173,19 +197,44 @@ class Desk:
         return await self._by_client_id(market, client_order_id)
 
     async def _by_order_id(self, market: Market | None, order_id: str) -> list[Order]:
+        """One place may show an order later than another: it is missing where all of them miss it."""
         symbol = market.symbol if market is not None else None
-        if not self.client.has.get("fetchOrder"):
-            listed = await self._listed("fetch_open_orders", market, {})
-            return [order for order in listed if order.order_id == order_id]
         params = {"acknowledged": True, "category": "spot"} if self.name in _CATEGORY else {}
-        intent = self.intent("read", market)
-        found = await self.search(intent, lambda: self.client.fetch_order(order_id, symbol, params))
-        return [order for order in found if order.order_id == order_id]
+        if self.client.has.get("fetchOrder"):
+            work = functools.partial(self.client.fetch_order, order_id, symbol, params)
+            found = await self.search(self.intent("read", market), work)
+            if ours := [order for order in found if order.order_id == order_id]:
+                return ours
+        recipe = recipe_of(self.name)
+        for place in [one for one in recipe.searches if one in _LISTS and fact(self.name).open_orders]:
+            listed = await self._looked_through(place, market, {})
+            if ours := [order for order in listed if order.order_id == order_id]:
+                return ours
+        if recipe.traded:
+            await self._untraded(market, lambda order: order == order_id)
+        return []
+
+    async def _looked_through(self, place: str, market: Market | None, params: Mapping[str, Any]) -> list[Order]:
+        try:
+            return await self._listed(_LISTS[place], market, params)
+        except NotFound:
+            return []
+
+    async def _untraded(self, market: Market | None, could_be: Callable[[str], bool]) -> None:
+        """Raises Unavailable where a fresh trade of ours is of an order that could be the one that no list shows."""
+        symbol, since = market.symbol if market is not None else None, self.client.milliseconds() - _FRESH
+        try:
+            rows = await self.call(self.intent("read", market), "cancels", lambda: self.client.fetch_my_trades(symbol))
+        except NotFound:
+            return
+        if any(could_be(str(row["order"])) for row in rows if (row.get("timestamp") or 0) >= since):
+            raise bad_answer(self.name, "it shows a trade of an order that it doesn't show")
 
     async def _by_client_id(self, market: Market | None, client_order_id: str) -> list[Order]:
         recipe, out = recipe_of(self.name), self.intent("read", client_order_id=client_order_id).client_order_id
         symbol = market.symbol if market is not None else None
         params = {recipe.listed_by: out} if recipe.listed_by else {}
+        known = set[str]()
         for place in recipe.searches:
             if place == "query":
                 by, named = ("", {recipe.key: out}) if recipe.key else (out, {})
@@ -194,9 +243,12 @@ class Desk:
             elif place == "trades":
                 found = await self._by_own_trades(market, out, client_order_id)
             else:
-                found = await self._listed(_LISTS[place], market, params)
+                found = await self._looked_through(place, market, params)
             if ours := [order for order in found if order.client_order_id == client_order_id]:
                 return ours
+            known |= {order.order_id for order in found}
+        if recipe.traded:
+            await self._untraded(market, lambda order: order not in known)
         return []
 
     async def _by_own_trades(self, market: Market | None, out: str, client_order_id: str) -> list[Order]:
@@ -219,7 +271,12 @@ def _fill_in(client: Any, wanted: Sequence[str]) -> None:
             setattr(client, name, key)
 
 
-_LISTS: Final = {"open": "fetch_open_orders", "closed": "fetch_closed_orders", "orders": "fetch_orders"}
+_LISTS: Final = {
+    "open": "fetch_open_orders",
+    "closed": "fetch_closed_orders",
+    "canceled": "fetch_canceled_orders",
+    "orders": "fetch_orders",
+}
 
 
 def _next(page: Page, number: int, rows: Sequence[Mapping[str, Any]], body: str) -> str:

@@ -65,13 +65,15 @@ async def _fetch(self: Any, url: str, method: str = "GET", headers: Any = None, 
     got = {str(key): value for key, value in answer.headers.items()}
     reason = ""
     raw = answer.body.decode("utf-8", "replace")
+    note = NOTE.get()
+    if note is not None:
+        note.status, note.url = answer.status, answer.url
     raw = self.on_rest_response(answer.status, reason, url, method, got, raw, sent, body)
     self.last_response_headers = got
     parsed = _json_or_none(raw)
     self.handle_errors(answer.status, reason, url, method, got, raw, parsed, sent, body)
     self.handle_http_status_code(answer.status, reason, url, method, raw)
     result = checked(answer, raw, parsed, method)
-    note = NOTE.get()
     return result if note is None else note.watch(answer, result)
 
 

@@ -47,9 +47,12 @@ _LIMITS: Final = frozenset({"DDoSProtection", "RateLimitExceeded"})
 _MISSING: Final = frozenset({"OrderNotFound"})
 _LIMITS_PROVE: Final = {
     # binance-spot-api-docs, rest-api.md, "LIMITS": "Requests fail with HTTP status code 429 when you exceed ..."
-    "binance": re.compile(""),
+    "binance": re.compile(r"\A(?!.*requests queued)", re.DOTALL),
     # Kraken, "Spot trading rate limits": at the threshold the engine generates this rejection message
-    "kraken": re.compile("EOrder:Rate limit exceeded"),
+    # ... and "API rate limits", "General usage errors": a request that is turned away so isn't looked at
+    "kraken": re.compile("EOrder:(Domain )?[Rr]ate limit exceeded|EAPI:Rate limit exceeded|EGeneral:Too many requests"),
+    # OKX API v5, "Rate Limits" and "Error Code": 50011 and 50061 refuse the request
+    **dict.fromkeys(("okx", "okxus", "myokx"), re.compile('"s?[cC]ode": ?"(50011|50061)"')),
 }
 """Answers of which a document says that the request wasn't processed. Elsewhere the outcome of an order or a cancel
 is unknown: KuCoin's 429000 says that the server is overloaded, others only that a limit was reached."""
@@ -58,11 +61,22 @@ _DOUBLE: Final = re.compile(
     re.IGNORECASE,
 )
 _UNDECIDED: Final = re.compile(
-    r"unknown|timed? ?out|time-?out|internal|try again|busy|unavailable|disconnected|unexpected|server error",
+    r"unknown|timed? ?out|time-?out|internal|try again|busy|unavailable|no longer available|disconnected|unexpected|"
+    r"server error",
     re.IGNORECASE,
 )
 """Words with which exchanges tell that they don't know themselves."""
+_NO_SUCH: Final = re.compile(
+    r"(unknown|no such) order|order ?(id )?((does|was|is)( not|n't) |not )(exist|found)|EOrder:Invalid order",
+    re.IGNORECASE,
+)
+"""Words for an order that isn't there, for which ccxt has another class at some exchanges."""
+_THROTTLED: Final = re.compile(r"throttl|too many|rate.?limit", re.IGNORECASE)
+_WRONG_KEYS: Final = re.compile(r"(invalid|wrong|incorrect) (api[- _]?)?(sign|signature|key)\b", re.IGNORECASE)
+"""Words for credentials that the exchange doesn't take: it looks at them before it looks at anything else."""
 _LONGEST = 200
+_PAUSE: Final = 5.0
+"""Seconds to wait where an exchange doesn't say how long."""
 
 
 def proven(error: Exception, intent: Intent, exchange_id: str) -> Exception:
@@ -90,7 +104,8 @@ def unreadable(error: Exception, exchange_id: str, url: str) -> ExGateError:
 
 def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
     kind, said = type(error).__name__, _said(intent.body)
-    if kind in _LIMITS or intent.status in (418, 429):
+    throttled = intent.operation == "read" and _THROTTLED.search(said)
+    if kind in _LIMITS or intent.status in (418, 429) or throttled:
         return _limit(error, intent, exchange_id, said)
     if not said or intent.status >= 500 or intent.status == 408:
         return error
@@ -98,8 +113,10 @@ def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
         return _of_place(error, kind, said)
     if intent.status < 400 and not _meant(kind, intent):
         return error
-    if kind in _MISSING:
+    if kind in _MISSING or (kind in _DEFINITE and _NO_SUCH.search(said)):
         return NotFound(said)
+    if _WRONG_KEYS.search(said):
+        return _refused("AuthenticationError", said)
     return _refused(kind, said) if kind in _DEFINITE else error
 
 
@@ -115,6 +132,8 @@ def _meant(kind: str, intent: Intent) -> bool:
 def _of_place(error: Exception, kind: str, said: str) -> Exception:
     if kind == "DuplicateOrderId" or (kind in _DEFINITE and _DOUBLE.search(said)):
         return Refused(said, reason=DUPLICATE)
+    if _WRONG_KEYS.search(said):
+        return _refused("AuthenticationError", said)
     if kind in _DEFINITE and not _UNDECIDED.search(said):
         return _refused(kind, said)
     return error
@@ -125,7 +144,7 @@ def _limit(error: Exception, intent: Intent, exchange_id: str, said: str) -> Exc
     if intent.operation != "read" and (proof is None or not proof.search(intent.body) or intent.status >= 500):
         return error
     wait = next((value for name, value in intent.headers.items() if name.lower() == "retry-after"), "")
-    seconds = float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else None
+    seconds = float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else _PAUSE
     return RateLimited(said or f"HTTP {intent.status}", retry_after=seconds)
 
 

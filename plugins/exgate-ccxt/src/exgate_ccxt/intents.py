@@ -16,6 +16,8 @@ class Evidence:
     """What one call found in its answers; ``exgate_ccxt.truth.NOTE`` of the call."""
 
     def __init__(self) -> None:
+        self.status, self.url = 0, ""
+        """Of the last answer."""
         self.told = False
         """The exchange's answer is an error that ccxt knows as one."""
         self.listed = False

@@ -22,6 +22,8 @@ __all__ = ["ask"]
 
 _PAUSE = 10.0
 _WORDS = 160
+_BLANK = re.compile(r"(?:^|\s)(?:\{\s*\}|\[\s*\])\s*$")
+"""ccxt quotes the answer at the end of what it says."""
 
 
 async def ask(client: Any, name: str, question: Callable[[], Awaitable[Any]]) -> tuple[Any, Note]:
@@ -44,7 +46,7 @@ def _meaning(client: Any, name: str, note: Note, error: Exception) -> ExGateErro
     if not isinstance(error, ccxt.BaseError):
         return bad_answer(note.url or name, type(error).__name__)
     said = f"{name} refused ({type(error).__name__}): {_words(error)}"
-    if isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection):
+    if isinstance(error, ccxt.RateLimitExceeded | ccxt.DDoSProtection) or note.status in (418, 429):
         return _limited(client, name)
     if isinstance(error, ccxt.NotSupported):
         return Unimplemented(f"{name} has no such question for this market")
@@ -54,6 +56,8 @@ def _meaning(client: Any, name: str, note: Note, error: Exception) -> ExGateErro
         return DeadlineExceeded(f"{name} gave no answer in time")
     if isinstance(error, ccxt.OperationFailed | ccxt.BadResponse | ccxt.NullResponse):
         return Unavailable(f"{name} gave no usable answer ({type(error).__name__})")
+    if type(error) is ccxt.ExchangeError and _BLANK.search(str(error)):
+        return bad_answer(note.url or name, "there is nothing in it")
     return Refused(said)
 
 

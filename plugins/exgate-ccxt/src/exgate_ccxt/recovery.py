@@ -11,7 +11,7 @@ from .table import row
 
 __all__ = ["OWN_TRADES", "Page", "Recipe", "page_of", "recipe_of"]
 
-Search = Literal["query", "open", "closed", "orders", "trades"]
+Search = Literal["query", "open", "closed", "canceled", "orders", "trades"]
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -22,6 +22,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     """The parameter of ``fetch_order`` that names an order by its client id; empty: the id itself is the client's."""
     listed_by: str = ""
     """The parameter by which a list is cut to one client id; empty = the list is searched here."""
+    traded: bool = False
+    """Own trades are looked at too: they may show an order that no list shows yet."""
     params: Mapping[str, Any] = {}
 
 
@@ -36,11 +38,13 @@ class Page(Struct, frozen=True):
 
 
 _QUERY: Final = Recipe(searches=("query", "open"))
+_BINANCE: Final = Recipe(searches=("query", "open", "orders"), key="origClientOrderId", traded=True)
+_OKX: Final = Recipe(searches=("query", "open", "closed", "canceled"), key="clOrdId", traded=True)
 _OWN_IDS: Final = Recipe(searches=("query", "open"), key="")
 
 _RECIPES: Final[Mapping[str, Recipe]] = {
-    **dict.fromkeys(("binance", "binanceus", "mexc"), Recipe(searches=("query", "open"), key="origClientOrderId")),
-    **dict.fromkeys(("okx", "okxus", "myokx"), Recipe(searches=("query", "open"), key="clOrdId")),
+    **dict.fromkeys(("binance", "binanceus", "mexc"), _BINANCE),
+    **dict.fromkeys(("okx", "okxus", "myokx"), _OKX),
     **dict.fromkeys(("bitget", "kucoin", "htx", "bitstamp", "coinbaseexchange"), _QUERY),
     **dict.fromkeys(("gate", "gateeu", "bequant", "fmfwio", "hitbtc"), _OWN_IDS),
     # ccxt places by cl_ord_id and asks by userref: the lists are cut by the right field instead.

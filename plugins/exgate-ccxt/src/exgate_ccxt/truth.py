@@ -47,6 +47,8 @@ class Note:
     def __init__(self) -> None:
         self.url = ""
         """The last URL that was asked."""
+        self.status = 0
+        """The HTTP status of the last answer."""
         self.answer: Any = None
         """The last answer, decoded."""
         self.empty_lists_read = 0

@@ -30,7 +30,7 @@ _REFUSALS: Final = {
 }
 _STATES: Final = {"open": "live", "partially_filled": "partially_filled", "filled": "filled"}
 _PLACES: Final = ("order", "orders-pending", "orders-history", "orders-history-archive", "fills")
-_SERVICES: Final = {"books": "public", "trades-all": "business"}
+_SERVICES: Final = {"books": "public", "trades": "public", "trades-all": "business"}
 _DEPTH: Final = 400
 _MANY: Final = 1_000_000
 
@@ -70,6 +70,7 @@ class OkxFake:
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
+        self._asked: dict[str, OrderRequest] = {}  # by order id, as it was accepted
         self._hidden: frozenset[str] = frozenset()
         self._repelled: list[Order] = []
         """Post-only orders that would have traded: OKX takes them and cancels them at once (``cancelSource`` 31)."""
@@ -82,12 +83,14 @@ class OkxFake:
             "GET /market/history-trades": lambda form: self._trades(form, 100),
             "GET /account/balance": lambda form: [self._balance()],
             "POST /trade/order": self._place,
+            "POST /trade/batch-orders": self._place_first,
             "GET /trade/order": self._details,
             "POST /trade/cancel-order": self._cancel,
             "GET /trade/orders-pending": lambda form: self._orders(form, ("live", "partially_filled")),
             "GET /trade/orders-history": lambda form: self._orders(form, ("filled", "canceled")),
             "GET /trade/orders-history-archive": self._archive,
             "GET /trade/fills": self._fills,
+            "GET /trade/fills-history": self._fills,
         }
 
     # --- HTTP
@@ -164,6 +167,12 @@ class OkxFake:
             order = self._repel(request)
         return [self._ack(order)]
 
+    def _place_first(self, forms: Any) -> list[Any]:
+        """ "POST / Place multiple orders", for clients that send each order so."""
+        if len(forms) != 1:
+            raise Problem(200, "51000", "Parameter batch-orders error")
+        return self._place(forms[0])
+
     def _repel(self, request: OrderRequest) -> Order:
         first = self._simulation.first_id + 10**8
         order = Order(
@@ -198,7 +207,8 @@ class OkxFake:
         return [self._shown(found[-1])] if found else _missing(form)
 
     def _orders(self, form: Mapping[str, str], states: Sequence[str]) -> list[Any]:
-        if needed(form, "instType") != "SPOT":
+        kind = needed(form, "instType") if "live" not in states else form.get("instType", "SPOT")
+        if kind != "SPOT":
             return []
         symbol = self._symbol(form) if "instId" in form else None
         after = int(form.get("after") or _MANY**4)
@@ -226,15 +236,17 @@ class OkxFake:
         return {**names, "ts": str(self._simulation.now_ms()), "sCode": "0", "sMsg": ""}
 
     def _shown(self, order: Order) -> dict[str, str]:
-        accepted = [request for request, placed in self._simulation.accepted if placed.order_id == order.order_id]
-        quote = accepted[0].quote_amount if accepted else ""
+        for asked, placed in self._simulation.accepted[len(self._asked) :]:
+            self._asked[placed.order_id] = asked
+        request = self._asked.get(order.order_id)
+        quote = request.quote_amount if request else ""
         return {
             "instType": "SPOT",
             "instId": self._simulation.market(order.symbol).id,
             "ordId": order.order_id,
             "clOrdId": order.client_order_id,
             "side": order.side,
-            "ordType": ordered_type(accepted[0]) if accepted else "post_only",
+            "ordType": ordered_type(request) if request else "post_only",
             "state": _STATES.get(order.status, "canceled"),
             "px": "" if order.type == "market" else order.price,
             "sz": quote or order.amount,
@@ -281,7 +293,7 @@ class OkxFake:
 
     def _argue(self, session: Session, asked: Mapping[str, Any], argument: dict[str, str]) -> None:
         channel, instrument = argument["channel"], argument["instId"]
-        more = {"id": asked["id"], "connId": "a4d3ae55"}
+        more = {**({"id": asked["id"]} if "id" in asked else {}), "connId": "a4d3ae55"}
         try:
             market = self._simulation.market_by_id(instrument)
         except Refused:

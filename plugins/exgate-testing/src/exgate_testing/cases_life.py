@@ -84,7 +84,8 @@ async def _call(house: House, operation: str) -> Any:
         return await exchange.recent_trades(market, 5)
     if operation == "pull_trade":
         return await exchange.pull_trade(market, lambda trades: None)
-    return await exchange.pull_depth(market, 10, lambda item: None)
+    levels = next(iter(house.public.depth_windows), 10)
+    return await exchange.pull_depth(market, levels, lambda item: None)
 
 
 async def _under_way(house: House, operation: str) -> None:
