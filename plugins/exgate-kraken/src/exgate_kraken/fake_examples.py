@@ -72,7 +72,7 @@ def _examples() -> Iterator[Example]:
     for reply in (*map(_said, _UNKNOWN), *_PAGES, _said(), _said(result={"txid": []}), _said(result={"txid": ["1"]})):
         yield Example(operation="place_order", reply=reply, means="unknown")
     yield Example(operation="place_order", reply=_said("EOrder:Insufficient funds", _UNKNOWN[0]), means="unknown")
-    placed = _said(result={"txid": [_TXID], "descr": {"order": "buy 1.0 XBTUSDT @ limit 1.0"}})
+    placed = _said(result={"txid": [_TXID], "descr": {}})
     yield Example(operation="place_order", reply=placed, means="placed", order=_PLACED)
     for reply in (*map(_said, _UNKNOWN), *_PAGES, _said()):
         yield Example(operation="balances", reply=reply, means="unavailable")
