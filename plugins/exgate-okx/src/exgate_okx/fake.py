@@ -18,7 +18,7 @@ from exgate_core.errors import DUPLICATE, NotFound, Refused
 from exgate_core.models import Depth, DepthDelta, Level, Market, Order, OrderRequest, Trade
 
 from .fake_examples import all_examples
-from .fake_rules import PRIVATE, ROUTES, Problem, check_signed, limit_of, needed, order_of, ordered_type
+from .fake_rules import PRIVATE, ROUTES, Problem, changes, check_signed, limit_of, needed, order_of, ordered_type
 
 _REFUSALS: Final = {
     "INSUFFICIENT_BALANCE": ("51008", "Order failed. Insufficient balance in account"),
@@ -324,7 +324,7 @@ class OkxFake:
         def tell(delta: DepthDelta) -> None:
             before, now = state[0], self._simulation.depth(market.symbol, _DEPTH)
             state[0] = now
-            changed = replace(now, bids=_changes(before.bids, now.bids), asks=_changes(before.asks, now.asks))
+            changed = replace(now, bids=changes(before.bids, now.bids), asks=changes(before.asks, now.asks))
             send("update", changed, before.last_update_id)
 
         return self._simulation.on_delta(market.symbol, tell)
@@ -385,13 +385,6 @@ def _instrument(market: Market) -> dict[str, str]:
 
 def _rows(levels: Sequence[Level]) -> list[list[str]]:
     return [[price, amount, "0", "1"] for price, amount in levels]
-
-
-def _changes(before: Sequence[Level], now: Sequence[Level]) -> list[Level]:
-    """What turns one window of the book into the next: levels that left it are gone."""
-    there, new = dict(before), dict(now)
-    gone = [(price, "0") for price in there if price not in new]
-    return gone + [(price, amount) for price, amount in now if there.get(price) != amount]
 
 
 def _trade(trade: Trade, instrument: str) -> dict[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from exgate_testing.fakes import Keys, Request, Simulation
 
-from exgate_core.models import OrderRequest, Side, TimeInForce
+from exgate_core.models import Level, OrderRequest, Side, TimeInForce
 
 from .signing import signature
 
@@ -161,3 +161,10 @@ def ordered_type(request: OrderRequest) -> str:
     if request.type == "market":
         return "market"
     return "post_only" if request.post_only else {"GTC": "limit", "IOC": "ioc", "FOK": "fok"}[request.time_in_force]
+
+
+def changes(before: Sequence[Level], now: Sequence[Level]) -> list[Level]:
+    """Public data of a book stream: what turns one window of the book into the next: levels that left it are gone."""
+    there, new = dict(before), dict(now)
+    gone = [(price, "0") for price in there if price not in new]
+    return gone + [(price, amount) for price, amount in now if there.get(price) != amount]
