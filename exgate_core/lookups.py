@@ -56,7 +56,8 @@ def can_look(account: Account, row: Row) -> bool:
 
 
 class Lookups:
-    """Looks orders up, one row at a time, each look bounded by ``look_limit`` seconds."""
+    """Looks orders up, one row at a time, each look bounded by ``look_limit`` seconds; the first ones by half of that,
+    until the exchange turns out to be slow: an answer that never comes costs less so."""
 
     def __init__(self, journal: Journal, runtime: Runtime, attempt: Attempt, step: Step, look_limit: float) -> None:
         self._journal, self._runtime, self._attempt, self._step = journal, runtime, attempt, step
@@ -67,17 +68,18 @@ class Lookups:
 
         ``duplicate``: the exchange refused the order as a double of one that it has.
         """
-        clock, misses = self._runtime.clock, 0
+        clock, misses, limit = self._runtime.clock, 0, self._look_limit / 2
         pause = shortest = max(account.settle / 80, 0.005)
         while can_look(account, row):
             started = clock.monotonic()
-            look = await self.look(account, row)
+            look = await self.look(account, row, limit)
             misses += look.kind in ("nothing", "other")
             if verdict := _proven(account, look, duplicate, misses, sure=started >= times.sure_at):
                 return verdict
             now = clock.monotonic()
             if now >= times.give_up_at:
                 break
+            limit = max(limit, min(2 * (now - started), self._look_limit))
             if now < times.sure_at <= now + pause:
                 # From then on one good answer decides, so it is worth asking more often once again.
                 await self._runtime.sleep(times.sure_at - now)
@@ -87,19 +89,22 @@ class Lookups:
                 pause = min(pause * 2, shortest * 8)
         return Verdict(rows.UNKNOWN, error=outcomes.unknown(f"{account.exchange.name} doesn't tell what became of it"))
 
-    async def look(self, account: Account, row: Row) -> Look:
-        """Ask once for the order of a row."""
+    async def look(self, account: Account, row: Row, limit: float) -> Look:
+        """Ask once for the order of a row, for at most so many seconds."""
         try:
-            found = await self.ask(account, market_of(account, row.symbol), row.order_id, row.client_order_id)
+            found = await self.ask(account, market_of(account, row.symbol), row.order_id, row.client_order_id, limit)
             return await self._judge(row, found)
         except Exception as error:
             _log.info("looking for order %s at %s failed: %r", row.client_order_id, account.exchange.name, error)
             return Look("failed")
 
     async def ask(
-        self, account: Account, market: Market | None, order_id: str, client_order_id: str
+        self, account: Account, market: Market | None, order_id: str, client_order_id: str, limit: float | None = None
     ) -> Sequence[Order]:
-        """The adapter's answer to find_order, NotFound read as none. Raises whatever else it raises."""
+        """The adapter's answer to find_order, NotFound read as none. Raises whatever else it raises.
+
+        ``limit``: seconds; None = the longest.
+        """
 
         async def call() -> Sequence[Order]:
             self._step("exchange.find")
@@ -108,7 +113,7 @@ class Lookups:
             return found
 
         try:
-            return await self._attempt.run(call, self._look_limit)
+            return await self._attempt.run(call, self._look_limit if limit is None else limit)
         except NotFound:
             return ()
 

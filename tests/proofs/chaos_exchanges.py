@@ -244,6 +244,8 @@ async def one_seed(name: str, seed: int, plan: Plan, clock: Virtual) -> Findings
     terms = Terms(deadline=10.0, orders=8.0, reconcile=30.0, settle=plan.settle, weight_limit=10**9)
     found, storm = Findings(orders=plan.orders), Storm(random.Random(seed))
     async with open_house(subject(name), terms, pace=clock.runtime) as house:
+        await house.get("balances")  # opens the account
+        clock.attend(house.gateway._journal)
         clock.jump()
         bot = Bot(house, seed, plan, found)
         if house.has_wire:

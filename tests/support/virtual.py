@@ -1,7 +1,7 @@
 """Time that passes only where everybody waits: hours of it in seconds, however busy the machine is.
 
 The loop's own clock stands still while anything runs. When nothing is ready, it jumps to the next timer. That is exact
-where all that is awaited happens in this process; what threads do gets a moment before each jump.
+where all that is awaited happens in this process, and what a thread does is told by ``busy``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from typing import Any, TypeVar
 import anyio
 
 from exgate_core.clock import Runtime
+from exgate_core.journal import Journal
 
 T = TypeVar("T")
 
 _MOMENT = 0.001
+"""What the machine's own network gets before each jump, in its seconds."""
+_LOOK = 0.05
 _EPOCH = 1_790_000_000.0
 
 
@@ -30,6 +33,8 @@ class Selector(selectors.DefaultSelector):
         super().__init__()
         self._start, self._now = time.monotonic(), 0.0
         self._jumps = False
+        self.busy = 0
+        """So much is being done by threads: no jump before that is ready."""
 
     def time(self) -> float:
         """Seconds since it was made."""
@@ -43,8 +48,8 @@ class Selector(selectors.DefaultSelector):
         """What is ready; nothing after a jump."""
         if not self._jumps or timeout is None:
             return super().select(timeout)
-        ready = super().select(0) or super().select(min(timeout, _MOMENT))
-        if not ready:
+        ready = super().select(0) or super().select(_LOOK if self.busy and timeout else min(timeout, _MOMENT))
+        if not ready and not self.busy:
             self._now += timeout
         return ready
 
@@ -67,6 +72,19 @@ class Virtual:
         self._selector = Selector()
         self.runtime = Runtime(LoopClock(self._selector), anyio.sleep, random.Random(seed))
         self.jump = self._selector.jump
+
+    def attend(self, journal: Journal) -> None:
+        """Nothing jumps while the journal's thread writes."""
+        submit = journal._submit
+
+        async def counted(*arguments: Any, **named: Any) -> Any:
+            self._selector.busy += 1
+            try:
+                return await submit(*arguments, **named)
+            finally:
+                self._selector.busy -= 1
+
+        journal._submit = counted  # type: ignore[method-assign]
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """As ``asyncio.run``."""
