@@ -123,7 +123,10 @@ def test_one_bad_plugin_is_named_and_the_rest_serves(install: Install) -> None:
     ("source", "said"),
     [
         (SIMPLE.replace("EXGATE_API = 1", ""), "doesn't say for which hooks it was written: EXGATE_API = 1"),
-        (SIMPLE.replace("EXGATE_API = 1", "EXGATE_API = 2"), "was written for EXGATE_API = 2; this is 1: upgrade exgate"),
+        (
+            SIMPLE.replace("EXGATE_API = 1", "EXGATE_API = 2"),
+            "was written for EXGATE_API = 2; this is 1: upgrade exgate",
+        ),
         (SIMPLE.replace("EXGATE_API = 1", "EXGATE_API = 0"), "EXGATE_API = 0; this is 1: upgrade the plugin"),
         (HEAD, "implements neither register_exchanges nor wrap_operation"),
         (
