@@ -22,7 +22,7 @@ from exgate_core.errors import (
     Unavailable,
     Unimplemented,
 )
-from exgate_core.models import AccountCapabilities, ClientIds
+from exgate_core.models import AccountCapabilities, CancelResult, ClientIds, Market
 from tests.support.desk import BTC, RECOVERABLE, Desk
 from tests.support.room import Room, failure, opened
 
@@ -79,6 +79,28 @@ async def test_a_cancel_whose_answer_is_lost_is_looked_up(room: Room) -> None:
     desk.cancels.append("drop_after")
     assert (await room.orders.cancel(desk, None, "1000", "")).status == "canceled"
     assert desk.cancel_sends == 1
+
+
+async def test_a_caller_who_leaves_cuts_no_cancel(room: Room) -> None:
+    gate, reached = asyncio.Event(), asyncio.Event()
+
+    class Slow(Desk):
+        async def cancel_order(self, market: Market | None, order_id: str, client_order_id: str) -> CancelResult:
+            reached.set()
+            await gate.wait()
+            return await super().cancel_order(market, order_id, client_order_id)
+
+    desk = Slow()
+    placed = await room.place(desk)
+    caller = asyncio.ensure_future(room.orders.cancel(desk, BTC, placed.order_id, ""))
+    await reached.wait()
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    gate.set()
+    assert await room.orders.drain(5)
+    assert desk.cancel_sends == 1
+    (order,) = await desk.find_order(BTC, placed.order_id, "")
+    assert order.status == "canceled"
 
 
 async def test_a_cancel_goes_out_without_the_journal_and_while_draining(room: Room) -> None:

@@ -144,7 +144,13 @@ def _adapter_of(context: Context) -> Any:
 
 async def _ask(client: Any) -> None:
     markets = await client.fetch_markets()
-    client.set_markets([market for market in markets if market.get("spot") and ":" not in market["symbol"]])
+    client.set_markets([market for market in markets if _is_spot(client.id, market)])
+
+
+def _is_spot(exchange_id: str, market: Mapping[str, Any]) -> bool:
+    # Binance lists markets for margin alone, and ccxt calls them spot
+    margin_alone = exchange_id in ("binance", "binanceus") and market["info"].get("isSpotTradingAllowed") is False
+    return bool(market.get("spot")) and ":" not in market["symbol"] and not margin_alone
 
 
 def _exchange_class(exchange_id: str) -> type[Any]:

@@ -13,9 +13,10 @@ from .table import case, every, faulty, needs, wired
 _READS = ("depth", "recent_trades", "balances", "pending_orders", "find_order")
 _KINDS = (
     "drop", "hang", "cut", "html", "truncated", "empty", "null", "blank",
-    "redirect", "error_500", "error_502", "error_503", "error_504",
+    "redirect", "error_403", "error_500", "error_502", "error_503", "error_504",
 )  # fmt: skip
 _UNAVAILABLE = (500, 502, 503, 504)
+_WALL = "error_403"
 
 
 def _reads(subject: Subject, variant: str) -> str:
@@ -57,7 +58,7 @@ async def bad_answers(subject: Subject, variant: str) -> None:
         house.faults.add(*(WireFault(operation=target, kind=kind, times=0) for target in targets))  # type: ignore[arg-type]
         answer = await _read(house, operation, order_id)
         hold(
-            answer.status in _UNAVAILABLE,
+            answer.status in _UNAVAILABLE or (kind == _WALL and answer.status in (400, 403)),
             f"{operation}, to which the exchange answered {kind}, gave {answer!r} instead of a 503 or 504",
         )
         checks.status_body(answer)

@@ -6,12 +6,14 @@ import anyio
 
 from exgate_core.models import Depth, DepthDelta
 
+from . import checks
 from .bare import Bare, open_bare
 from .cases_books import Watch
 from .checks import expect, hold
 from .crowd import Crowd
 from .fakes import Reply, Request
-from .house import House, Terms, open_house
+from .house import House, Terms, eventually, open_house
+from .pace import FastClock
 from .subjects import Subject
 from .table import case, every, needs, wired
 
@@ -108,6 +110,54 @@ async def depth_of_stream(subject: Subject, variant: str) -> None:
             first = await _first(bare, size)
             for side in (first.bids, first.asks):
                 hold(len(side) >= min(size, levels), f"asked for {size} levels, the stream began with {len(side)}")
+
+
+_HOUR = 3600.0
+
+
+@case(
+    "C99",
+    "this machine's clock jumps",
+    "an hour forward or back: orders and questions go on, the copy stays local with its true age, no stream ends",
+    needs("depth", "pull_depth", "place_order", "cancel_order", "balances", "pull_trade"),
+    variants=("forward", "back"),
+)
+async def jump(subject: Subject, variant: str) -> None:
+    """Ages and deadlines go by a clock that only goes on; what carries a time may be refused once, never in doubt."""
+    async with open_house(subject) as house:
+        market, clock = house.market, house.clock
+        assert isinstance(clock, FastClock)
+        house.crowd.books()
+        async with house.stream(market) as tap:
+            await _is_local(house)
+            clock.jumped = _HOUR if variant == "forward" else -_HOUR
+            if house.has_wire:
+                house.world.skew -= clock.jumped  # the exchange's clock is right
+            await _is_local(house)
+            first = house.crowd.trade(market, 1)
+            await eventually(lambda: bool(tap.trades), f"the trade {first} after the jump")
+            hold("reconnecting" not in tap.statuses, f"the stream ended: {tap.statuses}")
+        answer = await house.order(house.body())
+        if answer.status == 400:
+            expect(answer.outcome, "refused", f"the outcome of {answer!r}")
+            answer = await house.order(house.body())
+        order_id = str(checks.ok(answer, "an order after the jump")["order_id"])
+        expect(len(house.world.all_orders()), 1, "orders on the exchange")
+        checks.ok(await house.get("balances"), "balances after the jump")
+        checks.ok(await house.cancel(market, order_id), "a cancel after the jump")
+
+
+async def _is_local(house: House) -> None:
+    async def asked() -> bool:
+        answer = await house.get("depth", symbol=house.market.symbol, limit=5, isLocal="true")
+        checks.ok(answer, "a local book")
+        age = float(answer.headers["exgate-age"])
+        hold(0 <= age <= 60, f"an age of {age} s")
+        return answer.headers["exgate-source"] == "local"
+
+    with anyio.fail_after(10.0):
+        while not await asked():  # noqa: ASYNC110 - what is waited for happens in foreign code
+            await anyio.sleep(0.02)
 
 
 async def _first(bare: Bare, levels: int) -> Depth:

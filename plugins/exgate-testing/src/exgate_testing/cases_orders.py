@@ -311,7 +311,15 @@ async def wrong_keys(subject: Subject, variant: str) -> None:
             placed = await stranger.post(house.path("order"), house.body())
             checks.refused(placed, f"an order with a wrong {variant}", (400, 401, 403))
             expect(placed.outcome, "refused", f"ExGate-Outcome of {placed!r}")
-        expect(len(house.world.all_orders()), 0, "orders on the exchange")
+            expect(len(house.world.all_orders()), 0, "orders on the exchange")
+        if subject.has("cancel_order"):
+            own = checks.ok(await house.order(house.body()), "an order with the right keys")
+            body = {"order_id": own["order_id"], "symbol": house.market.symbol}
+            canceled = await stranger.post(house.path("cancel"), body)
+            checks.refused(canceled, f"a cancel with a wrong {variant}", (400, 401, 403))
+            expect(canceled.outcome, "refused", f"ExGate-Outcome of {canceled!r}")
+            expect([order.status for order in house.world.all_orders()], ["open"], "what the owner's order is")
+        checks.ok(await stranger.get(house.path("depth"), symbol=house.market.symbol), "a book, for anybody")
 
 
 @case(

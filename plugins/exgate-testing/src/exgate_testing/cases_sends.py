@@ -19,7 +19,7 @@ from .table import NotApplicable, case, every, faulty, needs, wired
 
 _LOST = (
     "drop", "hang", "cut", "html", "truncated", "empty", "null", "blank",
-    "redirect", "error_500", "error_502", "error_503", "error_504",
+    "redirect", "error_403", "error_500", "error_502", "error_503", "error_504",
 )  # fmt: skip
 _SHORT = Terms(orders=2.5)
 """For cancels that never arrive: they are looked up until the deadline."""
@@ -194,6 +194,34 @@ async def caller_leaves(subject: Subject, variant: str) -> None:
         caller.cancel()
         await asyncio.gather(caller, return_exceptions=True)
         await _settled(house)
+
+
+@case(
+    "C98",
+    "an exchange out of reach",
+    "nothing can be connected to: orders and cancels are certainly not sent, questions are unavailable, and it ends",
+    every(needs("place_order", "cancel_order", "balances", "depth"), wired),
+    variants=("place_order", "cancel_order", "balances", "depth"),
+)
+async def out_of_reach(subject: Subject, variant: str) -> None:
+    """Every connection ends, and new ones are refused."""
+    async with open_house(subject) as house:
+        order_id = await _open_order(house)
+
+        async def ask() -> Answered:
+            if variant == "place_order":
+                return await house.order(house.body())
+            if variant == "cancel_order":
+                return await house.cancel(house.market, order_id)
+            return await house.get(variant, symbol=house.market.symbol)
+
+        async with house.wire.out_of_reach():
+            answer = await ask()
+        private = variant.endswith("_order")
+        wanted = (503, "not-sent" if private else "")
+        expect((answer.status, answer.outcome or ""), wanted, f"status and outcome of {answer!r}")
+        expect(len(house.world.all_orders()), 1, "orders on the exchange")
+        checks.ok(await ask(), f"{variant}, once the exchange is there again")
 
 
 @case(

@@ -21,6 +21,7 @@ AnswerKind = Literal[
     "redirect",
     "too_many",
     "banned",
+    "error_403",
     "error_500",
     "error_502",
     "error_503",

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from exgate_core.access import Guard, Tokens
 from exgate_core.app import make_app
-from exgate_core.clock import Runtime
+from exgate_core.clock import Clock, Runtime
 from exgate_core.entry import Entry
 from exgate_core.errors import Unavailable
 from exgate_core.exchange import Exchange
@@ -87,9 +87,10 @@ class House:
         door: Door,
         wire: FakeExchange | None,
         exchange: Exchange,
-        now: Callable[[], float],
+        clock: Clock,
     ) -> None:
-        self.now = now
+        self.clock = clock
+        self.now = clock.monotonic
         """The gateway's clock, in seconds."""
         self.subject, self.gateway, self.door, self.exchange = subject, gateway, door, exchange
         self.name = subject.name
@@ -261,7 +262,7 @@ async def open_house(
         entry = await _opened(gateway, subject.name)
         if wire is None:
             await door.get(f"/v1/{subject.name}/balances")  # opens the account in the engine
-        yield House(subject, gateway, door, wire, entry.exchange, pace.clock.monotonic)
+        yield House(subject, gateway, door, wire, entry.exchange, pace.clock)
 
 
 async def _opened(gateway: Gateway, name: str) -> Entry:

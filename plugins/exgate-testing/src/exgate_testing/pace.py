@@ -18,6 +18,8 @@ class FastClock:
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
+        self.jumped = 0.0
+        """Seconds by which the time of day was put forward since; ``monotonic`` knows nothing of it."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""
@@ -25,7 +27,7 @@ class FastClock:
 
     def time(self) -> float:
         """Seconds since the Unix epoch, as this clock has it: it runs ahead."""
-        return _EPOCH + self.monotonic()
+        return _EPOCH + self.monotonic() + self.jumped
 
     async def sleep(self, seconds: float) -> None:
         """Wait so many of these seconds."""

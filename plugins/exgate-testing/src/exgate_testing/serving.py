@@ -20,7 +20,7 @@ from .simulation import Simulation
 
 _PING_EVERY = 0.5
 _HTML = b"<html><head><title>Attention required</title></head><body><h1>One moment, please</h1></body></html>"
-_PAGES = {"error_500": 500, "error_502": 502, "error_503": 503, "error_504": 504}
+_PAGES = {"error_403": 403, "error_500": 500, "error_502": 502, "error_503": 503, "error_504": 504}
 _ELSEWHERE = "/elsewhere"
 _LOG = logging.getLogger("exgate.testing")
 
@@ -57,6 +57,7 @@ class FakeExchange:
         self.prefix = ""
         """For ``upstream_prefix``."""
         self._links: set[_Link] = set()
+        self._runner: web.ServerRunner | None = None
         self._last: dict[str, Reply] = {}
 
     @property
@@ -72,6 +73,21 @@ class FakeExchange:
         """End every WebSocket connection, as a broken line does."""
         for link in list(self._links):
             link.abort()
+
+    @asynccontextmanager
+    async def out_of_reach(self) -> AsyncIterator[None]:
+        """Until the block ends, every connection is ended and each new one refused."""
+        assert self._runner is not None and self._runner.server is not None
+        port = int(self._runner.addresses[0][1])
+        for site in list(self._runner.sites):
+            await site.stop()
+        self.cut()
+        for connection in list(self._runner.server.connections):
+            connection.force_close()
+        try:
+            yield
+        finally:
+            await web.TCPSite(self._runner, "127.0.0.1", port, reuse_address=True).start()
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request of whatever kind."""
@@ -261,7 +277,7 @@ async def running(fake: type[Fake]) -> AsyncIterator[FakeExchange]:
     quiet = logging.getLogger("exgate.testing.server")
     quiet.setLevel(logging.CRITICAL)
     server = web.Server(exchange.serve, handler_cancellation=True, access_log=None, logger=quiet)
-    runner = web.ServerRunner(server, shutdown_timeout=0.02)
+    exchange._runner = runner = web.ServerRunner(server, shutdown_timeout=0.02)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
