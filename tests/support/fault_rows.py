@@ -474,7 +474,7 @@ FAULTS: Final[Sequence[Fault]] = (
                 "C51[drop]", "C90", CLIENT + "an_exchange_that_drops_everything_is_hardly_asked_more_than_callers_ask"
             ),
             asserted("C90", CLIENT + "an_exchange_that_drops_everything_is_hardly_asked_more_than_callers_ask"),
-            asserted(CLIENT + "an_exchange_that_drops_everything_is_hardly_asked_more_than_callers_ask"),
+            wire(CLIENT + "an_exchange_that_drops_everything_is_hardly_asked_more_than_callers_ask"),
             asserted(
                 CLIENT + "an_exchange_that_drops_everything_is_hardly_asked_more_than_callers_ask",
                 READS + "callers_share_a_question_only_if_it_starts_after_they_asked",
