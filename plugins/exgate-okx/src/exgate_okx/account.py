@@ -106,9 +106,9 @@ class OkxAccount:
         body = private_parse.order_body(order, self._settings.trade_mode)
         response = await self._desk.post(limits.PLACE, body, "orders", expiry=self._settings.order_expiry)
         code, ack = _ack(response)
+        if ack.cl_ord_id not in ("", order.client_order_id):
+            raise _unproven("the order", "an answer about another order came:", ack.cl_ord_id)
         if code == "0" and ack.ord_id:
-            if ack.cl_ord_id not in ("", order.client_order_id):
-                raise _unproven("the order", "an answer about another order came:", ack.cl_ord_id)
             if order.post_only and await self._repelled(order.market.id, ack.ord_id):
                 text = f"OKX cancelled post-only order {ack.ord_id} at once: it would have traded"
                 raise Refused(text, reason="WOULD_TAKE", metadata={"order_id": ack.ord_id})
@@ -124,9 +124,9 @@ class OkxAccount:
         named = {"ordId": order_id} if order_id else {"clOrdId": client_order_id}
         response = await self._desk.post(limits.CANCEL, {"instId": instrument, **named}, "cancels")
         code, ack = _ack(response)
+        if order_id and ack.ord_id not in ("", order_id):
+            raise _unproven("the cancel", "an answer about another order came:", ack.ord_id)
         if code in ("0", CANCELING):
-            if order_id and ack.ord_id not in ("", order_id):
-                raise _unproven("the cancel", "an answer about another order came:", ack.ord_id)
             return CancelResult(status=await self._ended(instrument, order_id or ack.ord_id, client_order_id))
         if code in STALE_CLOCK:
             await self._desk.measure()
