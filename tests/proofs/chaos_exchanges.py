@@ -139,7 +139,7 @@ class Bot:
         house = self.house
         resting = house.world.open_orders(market.symbol)
         if len(resting) > RESTING:
-            house.crowd.hit(market, "sell", -50, self._steps(market, resting[0].remaining))
+            house.crowd.hit(market, "sell", -50, self._steps(market, resting[0].amount))
 
     # --- asking
 
@@ -204,7 +204,7 @@ class Bot:
         self.found.told["cancels unknown in the end"] += outcome in ("unknown", "not-sent")
         status = self.orders(number)[0].status
         told_ended = outcome in ("canceled", "already_canceled", "filled", "pending")
-        told_alive = outcome == "refused" or (outcome == "not-sent" and not maybe)
+        told_alive = outcome in ("refused", "not-sent") and not maybe
         if (told_ended and status in _ALIVE) or (told_alive and status == "canceled"):
             self.found.note(STORM, "cancel", f"order {number} is {status}, told: {outcome}")
 
