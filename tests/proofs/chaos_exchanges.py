@@ -42,6 +42,8 @@ EXCHANGES = ("binance", "okx", "kraken", "paper")
 TRIES, RESTING, CANCELED = 6, 5, 0.2
 """How often a caller asks; how many limit orders rest in a market before older ones are filled; the part of orders
 that somebody cancels."""
+NAMELESS = {"kraken": ("cancel_order",)}
+"""Kraken answers a cancel with a count."""
 CALLS = {"place": "place_order", "cancel": "cancel_order"}
 EACH, STORM = "by each answer in the storm", "after all requests in the storm"
 SETTLED, CALM = "after the settle window, in the storm", "when the storm is over"
@@ -242,7 +244,7 @@ class Bot:
 async def one_seed(name: str, seed: int, plan: Plan, clock: Virtual) -> Findings:
     """One storm over one exchange, the settle windows in it, and the calm after it."""
     terms = Terms(deadline=10.0, orders=8.0, reconcile=30.0, settle=plan.settle, weight_limit=10**9)
-    found, storm = Findings(orders=plan.orders), Storm(random.Random(seed))
+    found, storm = Findings(orders=plan.orders), Storm(random.Random(seed), NAMELESS.get(name, ()))
     async with open_house(subject(name), terms, pace=clock.runtime) as house:
         await house.get("balances")  # opens the account
         clock.attend(house.gateway._journal)

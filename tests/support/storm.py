@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from exgate_paper.faults import Fault, Kind
@@ -45,12 +45,15 @@ OF_ENGINE: Mapping[str, Mapping[Kind, float]] = {
 
 
 class Storm:
-    """As much of ``WireFaults`` as orders need, by dice instead of by count."""
+    """As much of ``WireFaults`` as orders need, by dice instead of by count.
+
+    ``nameless``: operations whose answers name no order. An old one can't be told from a new one: it is dropped instead.
+    """
 
     mute = refuse_sockets = False
 
-    def __init__(self, dice: random.Random) -> None:
-        self._dice, self.calm = dice, False
+    def __init__(self, dice: random.Random, nameless: Collection[str] = ()) -> None:
+        self._dice, self._nameless, self.calm = dice, nameless, False
         self.calls = Counter[str]()
         self.struck = Counter[str]()
 
@@ -73,7 +76,8 @@ class Storm:
                 roll -= odd
                 if roll < 0:
                     self.struck[operation] += 1
-                    return WireFault(operation=operation, kind=kind, when=when)
+                    lost = kind == "stale" and operation in self._nameless
+                    return WireFault(operation=operation, kind="drop" if lost else kind, when=when)
         return None
 
 
