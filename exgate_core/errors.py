@@ -29,6 +29,12 @@ from typing import ClassVar, Final, NamedTuple
 DUPLICATE: Final = "DUPLICATE_CLIENT_ORDER_ID"
 """The reason of a Refused by which an adapter says that the exchange already has an order with this client id."""
 
+OTHER_ORDER: Final = "OTHER_ORDER"
+"""The reason of an Unavailable by which an adapter says that an order was taken in, but the answer names another one
+than was sent: ``order_id`` and, where the answer has one, ``named`` (its client order id) in the metadata. The core
+knows what it has sent: an answer about another order of its own proves nothing, a name that nobody here gave is only
+odd."""
+
 
 class Violation(NamedTuple):
     """One broken rule of a request (google.rpc.BadRequest.FieldViolation)."""

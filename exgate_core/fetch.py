@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .budget import Lane
-from .errors import DeadlineExceeded, ExGateError, NotSent, RateLimited, Refused, Unavailable
+from .errors import OTHER_ORDER, DeadlineExceeded, ExGateError, NotSent, RateLimited, Refused, Unavailable
 from .numbers import plain
 
 if TYPE_CHECKING:
@@ -258,6 +258,12 @@ def digits(raw: Raw) -> str:
 def bad_answer(url: str, why: str) -> Unavailable:
     """What a 200 is that can't be what was asked for."""
     return Unavailable(_text(url, f"gave an answer that can't be read ({why[:120]})"), reason="BAD_ANSWER")
+
+
+def other_order(url: str, order_id: str, named: str = "") -> Unavailable:
+    """What an adapter raises where an order was taken in under another name than was sent: ``errors.OTHER_ORDER``."""
+    text = _text(url, f"answered about order {order_id[:40]!r} {named[:40]!r}")
+    return Unavailable(text, reason=OTHER_ORDER, metadata={"order_id": order_id, "named": named})
 
 
 def seconds_of(retry_after: str, now: float) -> float | None:

@@ -143,6 +143,16 @@ class Journal:
         where = "account = ? AND (client_order_id = ? OR caller_id = ?)"
         return await self._first(where, account, client_order_id, client_order_id)
 
+    async def is_ours(self, account: str, row_id: int, order_id: str, named: str) -> bool:
+        """Whether an answer with these ids is, or may be, about another row than this one, whatever account sent it.
+
+        Without a client order id it may be about any row of the account that is undecided.
+        """
+        if named:
+            return await self._first("client_order_id = ? AND id != ?", named, row_id) is not None
+        where = "(order_id = ? OR (account = ? AND state IN ('SENT', 'UNKNOWN', 'UNRESOLVED'))) AND id != ?"
+        return await self._first(where, order_id, account, row_id) is not None
+
     async def undecided(self, account: str = "") -> Sequence[Row]:
         """Rows whose outcome nobody knows, of one account or of all, newest first."""
         states = ", ".join(f"'{state}'" for state in rows.UNDECIDED)

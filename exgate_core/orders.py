@@ -20,7 +20,7 @@ from . import drafts, endings, outcomes, rows, rules
 from .cancels import Cancels
 from .clock import Runtime
 from .errands import Errand, Errands
-from .errors import ExGateError, InvalidArgument
+from .errors import OTHER_ORDER, ExGateError, InvalidArgument
 from .journal import Journal, JournalError, Step, no_step
 from .lookups import Lookups, Times
 from .models import CancelResult, Market, Order, OrderRequest
@@ -304,7 +304,20 @@ class Orders:
         try:
             return outcomes.of_answer(await self._attempt.run(call, self._send_limit))
         except Exception as error:
-            return outcomes.of_error(error, account.exchange.name)
+            return await self._oddly_named(row, error) or outcomes.of_error(error, account.exchange.name)
+
+    async def _oddly_named(self, row: Row, error: Exception) -> Verdict | None:
+        """Placed after all: the answer names an order that nobody here has sent, so it can only be about this one."""
+        if not isinstance(error, ExGateError) or error.reason != OTHER_ORDER:
+            return None
+        order_id, named = error.metadata["order_id"], error.metadata["named"]
+        try:
+            if await self._journal.is_ours(row.account, row.id, order_id, named):
+                return None
+        except JournalError:
+            return None
+        _log.warning("order %s was answered as %s %s, which nobody sent", row.client_order_id, order_id, named)
+        return outcomes.of_answer(order_id)
 
     async def _settle(self, errand: Errand, times: Times, *, duplicate: bool = False) -> Verdict:
         assert errand.row is not None

@@ -23,8 +23,9 @@ from exgate_core.errors import (
     RateLimited,
     Refused,
 )
+from exgate_core.fetch import other_order
 from exgate_core.journal import no_step
-from exgate_core.models import AccountCapabilities, ClientIds, Market, Order
+from exgate_core.models import AccountCapabilities, ClientIds, Market, Order, OrderRequest
 from exgate_core.orders import Placed
 from tests.support.desk import BTC, RECOVERABLE, Desk
 from tests.support.room import Room, failure, foreign, opened
@@ -324,6 +325,24 @@ async def test_an_order_of_another_size_with_the_same_id_is_never_called_ours(
     desk.script.append("drop_before")
     assert isinstance(await failure(lambda: room.place(desk, key="k", client_order_id="1")), OutcomeUnknown)
     assert len(desk.ledger) == 1
+
+
+@pytest.mark.parametrize("named", ["theirs", ""])
+async def test_an_answer_that_names_another_order_is_judged_by_what_was_sent(room: Room, named: str) -> None:
+    class Odd(Desk):
+        async def place_order(self, order: OrderRequest) -> str:
+            await super().place_order(order)
+            raise other_order("https://exchange.example/order", "9999", named or self.answers)
+
+        answers = ""
+
+    desk = Odd()
+    assert (await room.place(desk, key="odd")).order_id == "9999"  # nobody here has sent such a one
+    desk.script.append("drop_before")
+    desk.finds.extend(["fail"] * 200)
+    assert isinstance(await failure(lambda: room.place(desk, key="lost", client_order_id="theirs")), OutcomeUnknown)
+    assert isinstance(await failure(lambda: room.place(desk, key="next")), OutcomeUnknown)
+    assert desk.sends == 3
 
 
 async def test_the_same_number_in_another_spelling_is_the_same_order(room: Room) -> None:

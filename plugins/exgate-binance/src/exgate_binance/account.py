@@ -7,7 +7,7 @@ from types import TracebackType
 
 from exgate_core.client import Context
 from exgate_core.errors import ExGateError, NotFound, Refused, Unavailable
-from exgate_core.fetch import Response, bad_answer, decode
+from exgate_core.fetch import Response, bad_answer, decode, other_order
 from exgate_core.hookspecs import hookimpl
 from exgate_core.models import Balance, CancelResult, Market, Order, OrderRequest
 
@@ -57,7 +57,7 @@ class BinanceAccount:
             raise failures.of_order(response)
         placed = decode(response, private.PLACED)
         if (placed.symbol, placed.client_order_id) != (order.market.id, order.client_order_id):
-            raise bad_answer(response.url, f"it is about order {placed.order_id}")
+            raise other_order(response.url, str(placed.order_id), placed.client_order_id)
         return str(placed.order_id)
 
     @hookimpl

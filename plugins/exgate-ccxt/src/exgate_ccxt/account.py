@@ -8,6 +8,7 @@ from typing import Final
 
 from exgate_core.client import Context
 from exgate_core.errors import NotFound, Refused
+from exgate_core.fetch import other_order
 from exgate_core.hookspecs import hookimpl
 from exgate_core.models import Balance, CancelResult, CancelStatus, Market, Order, OrderRequest
 
@@ -107,11 +108,11 @@ class CcxtAccount:
         )
         if not isinstance(answer, dict):
             raise bad_answer(intent.url, "it is no order")
-        named = str(answer.get("clientOrderId") or intent.client_order_id)
-        if self._found_again and named not in (intent.client_order_id, order.client_order_id):
-            raise bad_answer(intent.url, "it names another order")
         if not answer.get("id"):
             raise bad_answer(intent.url, "it names no order")
+        named = str(answer.get("clientOrderId") or intent.client_order_id)
+        if self._found_again and named not in (intent.client_order_id, order.client_order_id):
+            raise other_order(intent.url, str(answer["id"]), named)
         return str(answer["id"])
 
     @hookimpl(trylast=True)

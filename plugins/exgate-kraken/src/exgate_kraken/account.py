@@ -8,7 +8,7 @@ from typing import Final
 
 from exgate_core.client import Context
 from exgate_core.errors import NotFound, Refused, Unavailable
-from exgate_core.fetch import bad_answer
+from exgate_core.fetch import bad_answer, other_order
 from exgate_core.hookspecs import hookimpl
 from exgate_core.models import (
     AccountCapabilities,
@@ -81,7 +81,7 @@ class KrakenAccount:
         if not privates.is_txid(txid) or ages.knows(txid):
             raise bad_answer(f"{REST}/0/private/AddOrder", f"it is about order {txid[:40]!r}")
         if not privates.describes(placed, order, altname(order.market)):
-            raise bad_answer(f"{REST}/0/private/AddOrder", f"it is about the order {placed.descr.order[:80]!r}")
+            raise other_order(f"{REST}/0/private/AddOrder", txid)
         ages.note(txid, order.market.id, self._desk.clock.monotonic())
         return txid
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from exgate_core.client import Context
 from exgate_core.errors import ExGateError, InvalidArgument, NotFound, Refused, Unavailable
-from exgate_core.fetch import Response, decode, failure
+from exgate_core.fetch import Response, decode, failure, other_order
 from exgate_core.hookspecs import hookimpl
 from exgate_core.models import (
     AccountCapabilities,
@@ -107,6 +107,8 @@ class OkxAccount:
         response = await self._desk.post(limits.PLACE, body, "orders", expiry=self._settings.order_expiry)
         code, ack = _ack(response)
         if ack.cl_ord_id not in ("", order.client_order_id):
+            if code == "0" and ack.ord_id:
+                raise other_order(response.url, ack.ord_id, ack.cl_ord_id)
             raise _unproven("the order", "an answer about another order came:", ack.cl_ord_id)
         if code == "0" and ack.ord_id:
             if order.post_only and await self._repelled(order.market.id, ack.ord_id):
