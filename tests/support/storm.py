@@ -47,7 +47,7 @@ OF_ENGINE: Mapping[str, Mapping[Kind, float]] = {
 class Storm:
     """As much of ``WireFaults`` as orders need, by dice instead of by count.
 
-    ``nameless``: operations whose answers name no order. An old one can't be told from a new one: it is dropped instead.
+    ``nameless``: operations whose answers name no order. An old one can't be told from a new one: it is dropped.
     """
 
     mute = refuse_sockets = False
