@@ -23,7 +23,7 @@ from .private_options import private_options
 from .privates import balances_of, order_of
 from .recovery import Page, page_of, recipe_of
 from .request_check import check, hosts_of
-from .skew import is_about_time, set_clock
+from .skew import Turns, is_about_time, set_clock
 from .table import row
 from .truth import NOTE, bad_answer
 from .wire import LANE, Outgoing
@@ -57,6 +57,7 @@ class Desk:
         self._wording = wording_of(context.name)
         self._hosts: frozenset[str] = frozenset()
         self._orders_from = 0.0
+        self._turns = Turns(context.name)
 
     async def open(self) -> None:
         """Make the client, put the check in front of its requests, ask what orders will need."""
@@ -88,12 +89,13 @@ class Desk:
         told, way = CURRENT.set(intent), LANE.set(lane)
         note = NOTE.set(cast(Any, intent.evidence))
         try:
-            return await work()
+            async with self._turns.turn():
+                return await work()
         except Exception as error:
             judged = proven(error, intent, self.name)
             if isinstance(judged, RateLimited):
                 self._pause(judged, intent)
-            if is_about_time(error):
+            if is_about_time(error, self.name):
                 CURRENT.set(None)
                 await set_clock(self.client)
             if judged is error and intent.operation == "read" and not isinstance(error, ExGateError):

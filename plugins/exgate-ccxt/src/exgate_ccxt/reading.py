@@ -20,7 +20,7 @@ from .truth import Note, bad_answer, noting
 
 __all__ = ["ask"]
 
-_PAUSE = 10.0
+_PAUSE = 5.0
 _WORDS = 160
 _BLANK = re.compile(r"(?:^|\s)(?:\{\s*\}|\[\s*\])\s*$")
 """ccxt quotes the answer at the end of what it says."""

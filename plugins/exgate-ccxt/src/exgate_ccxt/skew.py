@@ -6,15 +6,20 @@ It is asked for when an account opens and after an answer that names the time as
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
+
+import anyio
 
 from .wire import DEADLINE
 
-__all__ = ["is_about_time", "set_clock"]
+__all__ = ["RISING", "Turns", "is_about_time", "set_clock"]
 
 _SAME: Final = 1.0
 """Seconds: some exchanges tell whole ones, and what is less may have been spent on the way."""
 _PATIENCE: Final = 5.0
+_TURN: Final = 2.0
 _log = logging.getLogger("exgate.ccxt")
 
 
@@ -37,6 +42,34 @@ async def set_clock(client: Any) -> None:
         _log.warning("%s: this machine's clock differs by %.1f s; requests go by the exchange's", client.id, behind)
 
 
-def is_about_time(error: BaseException) -> bool:
-    """Whether ccxt read an answer as "your time stamp or nonce is wrong"."""
-    return any(kind.__name__ == "InvalidNonce" for kind in type(error).__mro__)
+RISING: Final = frozenset(
+    """bit2c bitbank bitfinex bitso coinmate coinspot derive gemini hibachi hyperliquid independentreserve kraken mercado
+    p2b paymium whitebit""".split()
+)
+"""Exchanges that want each number above the last, and don't compare it with a clock (``incrementing_nonce``)."""
+
+
+def is_about_time(error: BaseException, exchange_id: str) -> bool:
+    """Whether ccxt read an answer as "your time stamp is wrong"."""
+    return exchange_id not in RISING and any(kind.__name__ == "InvalidNonce" for kind in type(error).__mro__)
+
+
+class Turns:
+    """One signed request after the other, where a number that is overtaken on its way is refused."""
+
+    def __init__(self, exchange_id: str) -> None:
+        self._lock = anyio.Lock() if exchange_id in RISING else None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for the one before, but not long: an exchange that doesn't answer mustn't hold up a cancel."""
+        if self._lock is None:
+            yield
+            return
+        with anyio.move_on_after(_TURN) as waiting:
+            await self._lock.acquire()
+        try:
+            yield
+        finally:
+            if not waiting.cancelled_caught:
+                self._lock.release()
