@@ -43,8 +43,8 @@ async def set_clock(client: Any) -> None:
 
 
 RISING: Final = frozenset(
-    """bit2c bitbank bitfinex bitso coinmate coinspot derive gemini hibachi hyperliquid independentreserve kraken mercado
-    p2b paymium whitebit""".split()
+    """bit2c bitbank bitfinex bitso coinmate coinspot derive gemini hibachi hyperliquid independentreserve kraken
+    mercado p2b paymium whitebit""".split()
 )
 """Exchanges that want each number above the last, and don't compare it with a clock (``incrementing_nonce``)."""
 
