@@ -75,7 +75,7 @@ def test_a_case_that_never_ends_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_waiver_names_a_case_and_a_reason() -> None:
     check_waivers({"C50": "why", "C50[drop]": "why"})
-    for wrong in ({"C00": "why"}, {"C50[no such]": "why"}, {"C50": " "}):
+    for wrong in ({"C000": "why"}, {"C50[no such]": "why"}, {"C50": " "}):
         with pytest.raises(BadWaiver):
             check_waivers(wrong)
 
@@ -158,7 +158,7 @@ def test_an_exchange_without_a_fake_is_not_judged(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("paper", "--all"), ("paper", "--case", "C00"), ("paper", "--waive", "C50"), ("nosuch",)]
+    "arguments", [(), ("paper", "--all"), ("paper", "--case", "C000"), ("paper", "--waive", "C50"), ("nosuch",)]
 )
 def test_wrong_command_lines(arguments: tuple[str, ...]) -> None:
     done = run(*arguments)

@@ -107,9 +107,8 @@ class OkxAccount:
         response = await self._desk.post(limits.PLACE, body, "orders", expiry=self._settings.order_expiry)
         code, ack = _ack(response)
         if ack.cl_ord_id not in ("", order.client_order_id):
-            if code == "0" and ack.ord_id:
-                raise other_order(response.url, ack.ord_id, ack.cl_ord_id)
-            raise _unproven("the order", "an answer about another order came:", ack.cl_ord_id)
+            refusal = _unproven("the order", "an answer about another order came:", ack.cl_ord_id)
+            raise refusal if code != "0" else other_order(response.url, ack.ord_id, ack.cl_ord_id)
         if code == "0" and ack.ord_id:
             if order.post_only and await self._repelled(order.market.id, ack.ord_id):
                 text = f"OKX cancelled post-only order {ack.ord_id} at once: it would have traded"

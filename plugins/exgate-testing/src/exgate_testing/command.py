@@ -6,7 +6,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -60,12 +61,12 @@ def _judge(names: Sequence[str], everything: bool, only: Sequence[str], waivers:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise NotFound(f"no installed plugin offers an exchange {unknown[0]}; `exgate plugins` lists them")
-    logging.getLogger("exgate").setLevel(logging.CRITICAL)  # faults are made here by the hundred
     reports: list[Report] = []
-    for name in names or known:
-        reports.append(found := _report(name, known[name], only, waivers))
-        if not as_json and not (everything and not found.judged):
-            click.echo("\n".join(text(found)))
+    with _quiet():
+        for name in names or known:
+            reports.append(found := _report(name, known[name], only, waivers))
+            if not as_json and not (everything and not found.judged):
+                click.echo("\n".join(text(found)))
     if as_json:
         click.echo(json.dumps({"exchanges": [plain(found) for found in reports]}, indent=2, ensure_ascii=False))
     elif everything:
@@ -73,6 +74,18 @@ def _judge(names: Sequence[str], everything: bool, only: Sequence[str], waivers:
     if any(found.failed for found in reports):
         return FAILED
     return NOT_JUDGED if names and not all(found.judged for found in reports) else 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Faults are made here by the hundred: nobody wants to read of each."""
+    log = logging.getLogger("exgate")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _report(name: str, plugin: str, only: Sequence[str], waivers: dict[str, str]) -> Report:

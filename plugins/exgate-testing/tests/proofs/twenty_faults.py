@@ -323,8 +323,8 @@ FURTHER = (
     Mistake(
         "the answer of another order taken",
         "account.py",
-        '            if ack.cl_ord_id not in ("", order.client_order_id):\n',
-        "            if not ack.ord_id:\n",
+        '        if ack.cl_ord_id not in ("", order.client_order_id):\n',
+        "        if not ack.ord_id:\n",
         "C53",
         "okx",
     ),
