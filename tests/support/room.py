@@ -60,7 +60,7 @@ class Room:
 
 
 @asynccontextmanager
-async def opened(path: Path, deadline: float = 0.4, reconcile: float = 0.4) -> AsyncIterator[Room]:
+async def opened(path: Path, deadline: float = 0.7, reconcile: float = 0.7) -> AsyncIterator[Room]:
     broken: set[str] = set()
     clock = Shifted()
 
