@@ -58,10 +58,25 @@ def _signed(name: str, host: str | None, issuer: Identity | None, *, days: int) 
         .not_valid_before(now - timedelta(days=10))
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
+        # Python 3.13 reads certificates by the letter of RFC 5280.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_signer(issuer.key if issuer else key), critical=False)
     )
-    if host is not None:
+    if host is None:
+        builder = builder.add_extension(_SIGNS, critical=True)
+    else:
         builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(host)]), critical=False)
     return Identity(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+_SIGNS = x509.KeyUsage(
+    digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
+    data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
+
+def _signer(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
 
 
 def _alternative(host: str) -> x509.GeneralName:

@@ -59,7 +59,7 @@ async def test_open_orders_of_one_market_and_of_all() -> None:
         await here.account.place_order(order())
         await here.account.place_order(order(market=DOGE, price="0.01", amount="100", client_order_id="mine-2"))
         everything = await here.account.pending_orders(None)
-        assert [(one.symbol, one.native_symbol) for one in everything] == [
+        assert sorted((one.symbol, one.native_symbol) for one in everything) == [
             ("BTC/USDT", "XBTUSDT"),
             ("DOGE/USD", "XDGUSD"),
         ]
