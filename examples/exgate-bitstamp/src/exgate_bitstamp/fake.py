@@ -71,7 +71,7 @@ class BitstampFake:
     """Books are numbered by their time in us, and trades are told in whole seconds."""
     examples: ClassVar[Sequence[Example]] = tuple(own_examples())
     waivers: ClassVar[Mapping[str, str]] = {
-        "C99": "Bitstamp has no question for its time: while this machine's clock is an hour off, its orders are refused",
+        "C99": "Bitstamp tells nobody its time: while this machine's clock is an hour off, its orders are refused",
         "C81": "Bitstamp's changes of a book don't say what they follow on: a lost one shows at the next snapshot only",
         "C84[swap]": "Bitstamp's changes of a book are told apart by their time alone: an older one is dropped",
     }
