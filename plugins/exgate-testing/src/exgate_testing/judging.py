@@ -133,8 +133,9 @@ async def judge_all(
     beside = [(case, variant) for case, variant in pairs if not case.alone]
     found = dict(zip(beside, await asyncio.gather(*(bounded(*pair) for pair in beside)), strict=True))
     failed = [pair for pair in beside if found[pair].result == "failed"]
-    for pair in [*(failed if len(failed) <= _DOUBTFUL else ()), *(pair for pair in pairs if pair[0].alone)]:
-        found[pair] = await judge(subject, *pair, given)
+    doubtful = failed if len(failed) <= _DOUBTFUL else []
+    for case, variant in [*doubtful, *(pair for pair in pairs if pair[0].alone)]:
+        found[case, variant] = await judge(subject, case, variant, given)
     return [found[pair] for pair in pairs]
 
 
