@@ -77,7 +77,8 @@ async def test_a_stranger_with_a_certificate_of_his_own_is_told_nothing(tmp_path
     server = await asyncio.start_server(hear, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
     async with server, open_bare(subject) as bare:
-        client = bare.exchange.adapters[0].client
+        adapter: Any = bare.exchange.adapters[0]
+        client = adapter.client
         client.open()
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await client.session.ws_connect(f"wss://127.0.0.1:{port}/ws")

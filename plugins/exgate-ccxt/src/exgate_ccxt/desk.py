@@ -236,7 +236,6 @@ class Desk:
         recipe, out = recipe_of(self.name), self.intent("read", client_order_id=client_order_id).client_order_id
         symbol = market.symbol if market is not None else None
         params = {recipe.listed_by: out} if recipe.listed_by else {}
-        known = set[str]()
         for place in recipe.searches:
             if place == "query":
                 by, named = ("", {recipe.key: out}) if recipe.key else (out, {})
@@ -248,9 +247,6 @@ class Desk:
                 found = await self._looked_through(place, market, params)
             if ours := [order for order in found if order.client_order_id == client_order_id]:
                 return ours
-            known |= {order.order_id for order in found}
-        if recipe.traded:
-            await self._untraded(market, lambda order: order not in known)
         return []
 
     async def _by_own_trades(self, market: Market | None, out: str, client_order_id: str) -> list[Order]:

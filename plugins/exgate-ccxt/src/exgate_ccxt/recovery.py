@@ -23,7 +23,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
     listed_by: str = ""
     """The parameter by which a list is cut to one client id; empty = the list is searched here."""
     traded: bool = False
-    """Own trades are looked at too: they may show an order that no list shows yet."""
+    """By its own id an order is looked for among own trades too: they may show one that no list shows yet. By a client
+    id it isn't: trades don't say it, and one more question that must succeed leaves more undecided in a storm."""
     params: Mapping[str, Any] = {}
 
 
