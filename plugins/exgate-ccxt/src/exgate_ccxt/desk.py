@@ -213,7 +213,7 @@ class Desk:
             if ours := [order for order in listed if order.order_id == order_id]:
                 return ours
         if recipe.traded:
-            await self._untraded(market, lambda order: order == order_id)
+            await self._untraded(market, order_id)
         return []
 
     async def _looked_through(self, place: str, market: Market | None, params: Mapping[str, Any]) -> list[Order]:
@@ -222,14 +222,14 @@ class Desk:
         except NotFound:
             return []
 
-    async def _untraded(self, market: Market | None, could_be: Callable[[str], bool]) -> None:
-        """Raises Unavailable where a fresh trade of ours is of an order that could be the one that no list shows."""
+    async def _untraded(self, market: Market | None, order_id: str) -> None:
+        """Raises Unavailable where a fresh trade of ours is of the order that no list shows."""
         symbol, since = market.symbol if market is not None else None, self.client.milliseconds() - _FRESH
         try:
             rows = await self.call(self.intent("read", market), "cancels", lambda: self.client.fetch_my_trades(symbol))
         except NotFound:
             return
-        if any(could_be(str(row["order"])) for row in rows if (row.get("timestamp") or 0) >= since):
+        if any(str(row["order"]) == order_id for row in rows if (row.get("timestamp") or 0) >= since):
             raise bad_answer(self.name, "it shows a trade of an order that it doesn't show")
 
     async def _by_client_id(self, market: Market | None, client_order_id: str) -> list[Order]:
