@@ -59,10 +59,11 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     from . import logs, plugins, server, watchdog
 
     watchdog.collect_less()
-    logs.log_to_stderr(options.settings().server.log_level)
+    logs.log_to_stderr()
     bound = [f"server.{name}={value}" for name, value in (("host", host), ("port", port)) if value is not None]
     options.overrides.extend(bound)
     settings = options.settings()
+    logs.set_level(settings.server.log_level)
     catalogue = plugins.load_catalogue(settings.plugins.load, options.plugins_dir)
     server.serve(settings, catalogue, ready=say, step=_crash_step(os.environ.get("EXGATE_CRASH_AT", "")))
 

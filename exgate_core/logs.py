@@ -32,6 +32,11 @@ def log_to_stderr(level: str = "info") -> None:
     logging.basicConfig(handlers=[handler], level=level.upper())
 
 
+def set_level(level: str) -> None:
+    """From which level up: ``server.log_level``, which is known only after what reading the settings has to say."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def formatter() -> logging.Formatter:
     """Time, level, origin and message in one line."""
     return _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
