@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import anyio
 import pytest
@@ -24,15 +22,11 @@ from exgate_core.errors import (
 )
 from exgate_core.models import AccountCapabilities, CancelResult, ClientIds, Market
 from tests.support.desk import BTC, RECOVERABLE, Desk
-from tests.support.room import Room, failure, opened
+from tests.support.room import Room, anyio_backend, failure, room, virtual
+
+__all__ = ["anyio_backend", "room", "virtual"]  # fixtures: pytest finds them by their names here
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    async with opened(tmp_path) as room:
-        yield room
 
 
 async def test_a_cancel_says_what_the_order_is_now(room: Room) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,15 +19,12 @@ from exgate_core.errors import (
 )
 from exgate_core.models import CancelResult, Market, OrderRequest
 from tests.support.desk import BTC, Desk
-from tests.support.room import Room, failure, foreign, opened
+from tests.support.room import Room, anyio_backend, failure, foreign, opened, room, virtual
+from tests.support.virtual import Virtual
+
+__all__ = ["anyio_backend", "room", "virtual"]  # fixtures: pytest finds them by their names here
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    async with opened(tmp_path) as room:
-        yield room
 
 
 @pytest.mark.parametrize("where", ["journal.intent", "journal.commit", "journal.committed", "journal.sent"])
@@ -52,8 +48,10 @@ async def test_where_the_journal_cannot_even_be_read_a_replay_is_unknown(room: R
 
 
 @pytest.mark.parametrize("happens", ["accept", "refuse", "drop_after"])
-async def test_an_outcome_that_cannot_be_written_is_told_all_the_same(tmp_path: Path, happens: str) -> None:
-    async with opened(tmp_path, deadline=3) as room:
+async def test_an_outcome_that_cannot_be_written_is_told_all_the_same(
+    virtual: Virtual, tmp_path: Path, happens: str
+) -> None:
+    async with opened(virtual, tmp_path, deadline=3) as room:
         desk = Desk()
         desk.script.append(happens)
         room.broken.add("journal.outcome")
@@ -63,7 +61,7 @@ async def test_an_outcome_that_cannot_be_written_is_told_all_the_same(tmp_path: 
         else:
             assert (await room.place(desk)).order_id == "1000"
             assert (await room.place(desk)).order_id == "1000"
-    async with opened(tmp_path) as after:
+    async with opened(virtual, tmp_path) as after:
         await after.orders.reconcile(desk)
         if happens == "refuse":
             assert isinstance(await failure(lambda: after.place(desk)), Refused)
@@ -134,9 +132,9 @@ async def test_draining_gives_up_at_its_deadline(room: Room) -> None:
     request.cancel()
 
 
-async def leave_behind(path: Path, desk: Desk, *states: str) -> None:
+async def leave_behind(virtual: Virtual, path: Path, desk: Desk, *states: str) -> None:
     """The journal of a gateway that died: one row per state, with the keys 0, 1, ..."""
-    async with opened(path) as room:
+    async with opened(virtual, path) as room:
         for number, state in enumerate(states):
             desk.script.append("not_sent")
             await failure(lambda number=number: room.place(desk, key=str(number)))  # type: ignore[misc]
@@ -147,10 +145,10 @@ async def leave_behind(path: Path, desk: Desk, *states: str) -> None:
             connection.execute("UPDATE orders SET state = ? WHERE id = ?", (state, row.id))
 
 
-async def test_a_start_decides_what_the_last_run_left(tmp_path: Path) -> None:
+async def test_a_start_decides_what_the_last_run_left(virtual: Virtual, tmp_path: Path) -> None:
     desk = Desk()
-    await leave_behind(tmp_path, desk, rows.INTENT, rows.SENT, rows.UNKNOWN, rows.SENT)
-    async with opened(tmp_path, deadline=0.1, reconcile=2) as room:
+    await leave_behind(virtual, tmp_path, desk, rows.INTENT, rows.SENT, rows.UNKNOWN, rows.SENT)
+    async with opened(virtual, tmp_path, deadline=0.1, reconcile=2) as room:
         lost = await room.journal.by_key(desk.identity, "k:3")
         assert lost is not None
         desk.ledger.append(foreign(room.clock.time(), "77", lost.client_order_id))
@@ -162,10 +160,12 @@ async def test_a_start_decides_what_the_last_run_left(tmp_path: Path) -> None:
         assert desk.sends == sends
 
 
-async def test_what_cannot_be_decided_is_listed_and_blocks_new_orders_only_until_the_deadline(tmp_path: Path) -> None:
+async def test_what_cannot_be_decided_is_listed_and_blocks_new_orders_only_until_the_deadline(
+    virtual: Virtual, tmp_path: Path
+) -> None:
     desk, other = Desk(), Desk(identity="fake:other")
-    await leave_behind(tmp_path, desk, rows.SENT)
-    async with opened(tmp_path, deadline=0.3, reconcile=0.6) as room:
+    await leave_behind(virtual, tmp_path, desk, rows.SENT)
+    async with opened(virtual, tmp_path, deadline=0.3, reconcile=0.6) as room:
         desk.finds.extend(["fail"] * 1000)
         reconciling = asyncio.ensure_future(room.orders.reconcile(desk))
         await anyio.lowlevel.checkpoint()
@@ -180,8 +180,8 @@ async def test_what_cannot_be_decided_is_listed_and_blocks_new_orders_only_until
         assert isinstance(await failure(lambda: room.place(desk, key="0")), Refused)
 
 
-async def test_an_order_that_a_slow_disk_held_up_is_not_sent_late(tmp_path: Path) -> None:
-    async with opened(tmp_path, deadline=0.1) as room:
+async def test_an_order_that_a_slow_disk_held_up_is_not_sent_late(virtual: Virtual, tmp_path: Path) -> None:
+    async with opened(virtual, tmp_path, deadline=0.1) as room:
         desk = Desk()
         room.held["journal.sent"] = threading.Event()
         error = await failure(lambda: room.place(desk))
@@ -193,9 +193,11 @@ async def test_an_order_that_a_slow_disk_held_up_is_not_sent_late(tmp_path: Path
         assert (await room.place(desk)).order_id == "1000"
 
 
-async def test_a_gateway_that_is_torn_down_in_mid_send_says_unknown_and_knows_at_the_next_start(tmp_path: Path) -> None:
+async def test_a_gateway_that_is_torn_down_in_mid_send_says_unknown_and_knows_at_the_next_start(
+    virtual: Virtual, tmp_path: Path
+) -> None:
     desk = Desk(gate=asyncio.Event())
-    async with opened(tmp_path) as room:
+    async with opened(virtual, tmp_path) as room:
         request = asyncio.ensure_future(failure(lambda: room.place(desk)))
         while not desk.sends:
             await anyio.lowlevel.checkpoint()
@@ -203,13 +205,15 @@ async def test_a_gateway_that_is_torn_down_in_mid_send_says_unknown_and_knows_at
         with anyio.CancelScope(shield=True):
             assert isinstance(await request, OutcomeUnknown)
     desk.gate = None
-    async with opened(tmp_path) as room:
+    async with opened(virtual, tmp_path) as room:
         await room.orders.reconcile(desk)
         assert isinstance(await failure(lambda: room.place(desk)), Refused)
     assert (desk.sends, desk.ledger) == (1, [])
 
 
-async def test_when_the_adapter_is_called_the_disk_already_says_that_it_may_have_been(tmp_path: Path) -> None:
+async def test_when_the_adapter_is_called_the_disk_already_says_that_it_may_have_been(
+    virtual: Virtual, tmp_path: Path
+) -> None:
     seen: list[tuple[str, bool]] = []
 
     class Looking(Desk):
@@ -218,13 +222,13 @@ async def test_when_the_adapter_is_called_the_disk_already_says_that_it_may_have
                 seen.extend((state, sent > 0) for state, sent in other.execute("SELECT state, sent FROM orders"))
             return await super().place_order(order)
 
-    async with opened(tmp_path) as room:
+    async with opened(virtual, tmp_path) as room:
         await room.place(Looking())
     assert seen == [("SENT", True)]
 
 
-async def test_a_gateway_that_is_torn_down_before_the_send_says_not_sent(tmp_path: Path) -> None:
-    async with opened(tmp_path) as room:
+async def test_a_gateway_that_is_torn_down_before_the_send_says_not_sent(virtual: Virtual, tmp_path: Path) -> None:
+    async with opened(virtual, tmp_path) as room:
         desk = Desk()
         room.held["journal.intent"] = threading.Event()
         request = asyncio.ensure_future(failure(lambda: room.place(desk, key="")))

@@ -1,4 +1,7 @@
-"""A journal and its orders for tests, and what a test breaks in them."""
+"""A journal and its orders for tests, and what a test breaks in them.
+
+A test module imports ``virtual`` and ``anyio_backend``: its time passes only where everybody waits.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +10,49 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from exgate_core.clock import Runtime, SystemClock
+from exgate_core.clock import Clock, Runtime
 from exgate_core.contract import PlaceBody
-from exgate_core.errors import (
-    ExGateError,
-)
+from exgate_core.errors import ExGateError
 from exgate_core.journal import Journal
 from exgate_core.models import Order
 from exgate_core.orders import Orders, Placed
 from exgate_core.settings import Orders as Settings
 from tests.support.desk import BTC, Desk
+from tests.support.virtual import Virtual
 
 ENDINGS = ("Nothing was sent.", "It may have been sent.", "No order was placed.")
 
 
-class Shifted:
-    """The machine's clocks, and people's time moved by as much as a test says."""
+@pytest.fixture
+def virtual() -> Virtual:
+    """The time of one test."""
+    return Virtual()
 
-    def __init__(self) -> None:
+
+@pytest.fixture
+def anyio_backend(virtual: Virtual) -> tuple[str, dict[str, Any]]:
+    """A loop that lives in that time."""
+    return "asyncio", {"loop_factory": virtual.loop}
+
+
+@pytest.fixture
+async def room(virtual: Virtual, tmp_path: Path) -> AsyncIterator[Room]:
+    """A room of one test."""
+    async with opened(virtual, tmp_path) as room:
+        yield room
+
+
+class Shifted:
+    """The loop's clocks, and people's time moved by as much as a test says."""
+
+    def __init__(self, clock: Clock) -> None:
         self.ahead = 0.0
-        self._real = SystemClock()
+        self._real = clock
 
     def monotonic(self) -> float:
         return self._real.monotonic()
@@ -60,20 +82,25 @@ class Room:
 
 
 @asynccontextmanager
-async def opened(path: Path, deadline: float = 0.7, reconcile: float = 0.7) -> AsyncIterator[Room]:
+async def opened(virtual: Virtual, path: Path, deadline: float = 0.7, reconcile: float = 0.7) -> AsyncIterator[Room]:
+    """A room in the time of the running loop, which is ``virtual``'s."""
     broken: set[str] = set()
-    clock = Shifted()
-
+    clock = Shifted(virtual.runtime.clock)
     held: dict[str, threading.Event] = {}
+    stuck: set[str] = set()
 
     def step(name: str) -> None:
         if name in held:
+            stuck.add(name)
             held[name].wait()
+            stuck.discard(name)
         if name in broken:
             raise OSError(28, f"No space left on device at {name}")
 
     runtime = Runtime(clock=clock)
     async with Journal(path / "journal.db", step, clock) as journal, anyio.create_task_group() as tasks:
+        virtual.attend(journal, stuck)
+        virtual.jump()
         settings = Settings(deadline=deadline, reconcile_deadline=reconcile)
         yield Room(journal, Orders(journal, runtime, tasks, settings, step=step), clock, broken, held, tasks)
         tasks.cancel_scope.cancel()

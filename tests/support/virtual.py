@@ -10,7 +10,7 @@ import asyncio
 import random
 import selectors
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, TypeVar
 
 import anyio
@@ -35,6 +35,8 @@ class Selector(selectors.DefaultSelector):
         self._jumps = False
         self.busy = 0
         """So much is being done by threads: no jump before that is ready."""
+        self.stuck: Collection[str] = ()
+        """Where threads stand still until somebody lets them go on: then there is nothing to wait for."""
 
     def time(self) -> float:
         """Seconds since it was made."""
@@ -48,8 +50,9 @@ class Selector(selectors.DefaultSelector):
         """What is ready; nothing after a jump."""
         if not self._jumps or timeout is None:
             return super().select(timeout)
-        ready = super().select(0) or super().select(_LOOK if self.busy and timeout else min(timeout, _MOMENT))
-        if not ready and not self.busy:
+        busy = self.busy and not self.stuck
+        ready = super().select(0) or super().select(_LOOK if busy and timeout else min(timeout, _MOMENT))
+        if not ready and not busy:
             self._now += timeout
         return ready
 
@@ -73,9 +76,9 @@ class Virtual:
         self.runtime = Runtime(LoopClock(self._selector), anyio.sleep, random.Random(seed))
         self.jump = self._selector.jump
 
-    def attend(self, journal: Journal) -> None:
-        """Nothing jumps while the journal's thread writes."""
-        submit = journal._submit
+    def attend(self, journal: Journal, stuck: Collection[str] = ()) -> None:
+        """Nothing jumps while the journal's thread writes, unless ``stuck`` says that it stands still."""
+        submit, self._selector.stuck = journal._submit, stuck
 
         async def counted(*arguments: Any, **named: Any) -> Any:
             self._selector.busy += 1
@@ -88,10 +91,11 @@ class Virtual:
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """As ``asyncio.run``."""
-        with asyncio.Runner(loop_factory=self._loop) as runner:
+        with asyncio.Runner(loop_factory=self.loop) as runner:
             return runner.run(main)
 
-    def _loop(self) -> asyncio.AbstractEventLoop:
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """A loop that lives in this time."""
         loop = asyncio.SelectorEventLoop(self._selector)
         loop.time = self._selector.time  # type: ignore[method-assign]
         return loop
