@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -16,11 +17,27 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 }  # fmt: skip
 
 
+_UNSEEN: dict[str, Callable[[ast.AST], bool]] = {
+    "texts for people": lambda node: isinstance(node, ast.FormattedValue | ast.JoinedStr),
+    "lines of a log": lambda node: _is_call_of(node, "_log.", "_LOG."),
+    "imports for types": lambda node: isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING",
+    "what only a power cut or a test of crashes could tell": lambda node: _is_call_of(node, "self._step(", "os.fsync("),
+    "how classes are kept and called": lambda node: (
+        isinstance(node, ast.keyword) and node.arg in ("gc", "frozen", "kw_only")
+    ),
+}
+"""Where a change is one that no test in a living process could see. It isn't made; how many there are is told."""
+
+
 class Mutant(NamedTuple):
     """One change."""
 
     path: str
     line: int
+    lines: range | None
+    """The lines of the statement: a test that runs none of them can't notice. None = it runs at import."""
+    source: str
+    """The line as it was, without its indentation."""
     what: str
     """The change, for people."""
     text: str
@@ -30,56 +47,87 @@ class Mutant(NamedTuple):
 Change = Callable[[ast.AST], None]
 
 
+class _Place(NamedTuple):
+    node: ast.AST
+    line: int
+    what: str
+    change: Change
+
+
 def count(source: str) -> int:
     """How many there are."""
-    return sum(len(list(_changes(node))) for node in _nodes(ast.parse(source)))
+    return len(_places(ast.parse(source))[0])
+
+
+def excluded(source: str) -> Counter[str]:
+    """How many are not made, by the rule that excludes them."""
+    return _places(ast.parse(source))[1]
 
 
 def pick(path: str, source: str, number: int) -> Mutant:
     """One of them, by its number."""
-    tree, left = ast.parse(source), number
-    for node in _nodes(tree):
-        found = list(_changes(node))
-        if left < len(found):
-            before, (what, change) = ast.unparse(node), found[left]
-            change(node)
-            shown = f"{what}: {before.splitlines()[0][:80]}"
-            return Mutant(path, getattr(node, "lineno", 0), shown, ast.unparse(ast.fix_missing_locations(tree)))
-        left -= len(found)
-    raise IndexError(number)
+    tree = ast.parse(source)
+    node, line, what, change = _places(tree)[0][number]
+    lines, before = _statement(tree, line), ast.unparse(node).splitlines()[0][:80]
+    change(node)
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    shown = what if what.startswith("left out") else f"{what}: {before}"
+    return Mutant(path, line, lines, source.splitlines()[line - 1].strip(), shown, text)
 
 
-def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those whose change nobody could see: how much of a text is shown, what classes say about memory,
-    what is imported for types, what only tests of crashes listen to."""
-    waiting = [tree]
+def _statement(tree: ast.Module, line: int) -> range | None:
+    """The lines of the innermost statement there; of one with a body, those before it."""
+    found: range | None = None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.body[0].lineno <= line:
+            found = range(line, line + 1) if line <= (node.end_lineno or 0) else found
+        if found and isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0):
+            body = getattr(node, "body", None)
+            last = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno or node.lineno
+            found = range(node.lineno, last + 1) if line <= last else found
+    return found
+
+
+def _places(tree: ast.Module) -> tuple[list[_Place], Counter[str]]:
+    made: list[_Place] = []
+    unmade: Counter[str] = Counter()
+    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
     while waiting:
-        node = waiting.pop()
-        yield node
-        for name, value in ast.iter_fields(node):
-            if not (isinstance(node, ast.ClassDef) and name == "keywords"):
-                children = value if isinstance(value, list) else [value]
-                waiting += [child for child in children if isinstance(child, ast.AST) and not _is_unseen(child)]
+        node, rule = waiting.pop()
+        for place, its_rule in [*((found, rule) for found in _changes(node)), *_left_out(node, rule)]:
+            if its_rule:
+                unmade[its_rule] += 1
+            else:
+                made.append(place)
+        waiting += [(child, rule or _rule(child)) for child in ast.iter_child_nodes(node)]
+    return made, unmade
 
 
-def _is_unseen(node: ast.AST) -> bool:
-    if isinstance(node, ast.FormattedValue | ast.JoinedStr):
-        return True
-    if isinstance(node, ast.If):
-        return ast.unparse(node.test) == "TYPE_CHECKING"
-    return isinstance(node, ast.Expr) and ast.unparse(node).startswith(("self._step(", "os.fsync(", "_log.", "_LOG."))
+def _left_out(node: ast.AST, rule: str) -> Iterator[tuple[_Place, str]]:
+    for field in ("body", "orelse", "finalbody"):
+        statements = getattr(node, field, None)
+        for place, statement in enumerate(statements if isinstance(statements, list) else ()):
+            if _can_go(statement):
+                what = f"left out: {ast.unparse(statement).splitlines()[0][:80]}"
+                yield _Place(node, statement.lineno, what, _leave_out(field, place)), rule or _rule(statement)
 
 
-def _changes(node: ast.AST) -> Iterator[tuple[str, Change]]:
+def _rule(node: ast.AST) -> str:
+    return next((rule for rule, holds in _UNSEEN.items() if holds(node)), "")
+
+
+def _is_call_of(node: ast.AST, *starts: str) -> bool:
+    return isinstance(node, ast.Expr) and ast.unparse(node).startswith(starts)
+
+
+def _changes(node: ast.AST) -> Iterator[_Place]:
+    line = getattr(node, "lineno", 0)
     if isinstance(node, ast.If | ast.While | ast.IfExp):
-        yield "condition always true", lambda found: setattr(found, "test", ast.Constant(True))
-        yield "condition always false", lambda found: setattr(found, "test", ast.Constant(False))
+        yield _Place(node, line, "condition always true", lambda found: setattr(found, "test", ast.Constant(True)))
+        yield _Place(node, line, "condition always false", lambda found: setattr(found, "test", ast.Constant(False)))
     else:
-        yield from _expression(node)
-    body = getattr(node, "body", None)
-    for place, statement in enumerate(body if isinstance(body, list) else ()):
-        if _can_go(statement):
-            yield f"left out: {ast.unparse(statement).splitlines()[0][:60]}", _leave_out(place)
+        for what, change in _expression(node):
+            yield _Place(node, line, what, change)
 
 
 def _expression(node: ast.AST) -> Iterator[tuple[str, Change]]:
@@ -108,9 +156,9 @@ def _is_type_union(node: ast.BinOp) -> bool:
     )
 
 
-def _leave_out(place: int) -> Change:
+def _leave_out(field: str, place: int) -> Change:
     def change(node: ast.AST) -> None:
-        node.body[place] = ast.Pass()  # type: ignore[attr-defined]
+        getattr(node, field)[place] = ast.Pass()
 
     return change
 
