@@ -306,10 +306,22 @@ def test_the_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> N
     file = state / TOKEN_FILE
     token = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert len(token) >= 40
+    assert len(token) == 43, "256 bits"
     assert load_tokens(state).digests == made.digests
     assert token not in repr(made)
     assert guard(made).caller(scope(("authorization", f"Bearer {token}"))).grant == OWNER
+
+
+def test_a_token_may_have_twenty_characters_and_no_fewer(tmp_path: Path) -> None:
+    file = tmp_path / TOKEN_FILE
+    for length in (20, 19):
+        file.write_text("x" * length)
+        file.chmod(0o600)
+        if length == 20:
+            assert load_tokens(tmp_path).digests == {hashlib.sha256(b"x" * 20).digest(): OWNER}
+        else:
+            with pytest.raises(FailedPrecondition, match="at least 20 characters"):
+                load_tokens(tmp_path)
 
 
 @pytest.mark.parametrize(("text", "mode"), [("x" * 40, 0o644), ("x" * 40, 0o640), ("", 0o600), ("short", 0o600)])

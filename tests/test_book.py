@@ -94,6 +94,15 @@ def test_a_stream_that_counts_anew_does_not_leave_an_old_book_standing() -> None
     assert not unnumbered.apply(delta(0, 0, [("1", "2")]))
 
 
+def test_two_hundred_old_deltas_in_a_row_are_passed_over_and_one_more_breaks() -> None:
+    made = book([("1", "1")], [("2", "1")], sequence=1000)
+    for after in (1000, 1001):
+        assert all(made.apply(delta(1, 2)) for _ in range(200))
+        assert made.apply(delta(after, after + 1)), "one that follows starts the count anew"
+    assert all(made.apply(delta(1, 2)) for _ in range(200))
+    assert not made.apply(delta(1, 2))
+
+
 def test_streams_without_sequence_numbers_and_idle_deltas_follow() -> None:
     made = book([("1", "1")], [("2", "1")], sequence=0)
     assert made.apply(delta(0, 0, [("1", "2")]))

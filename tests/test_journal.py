@@ -100,8 +100,8 @@ async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 
 
 async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
-    async with Journal(tmp_path / "state" / "j.db"):
-        modes = {file.name: file.stat().st_mode & 0o077 for file in (tmp_path / "state").iterdir()}
+    async with Journal(tmp_path / "new" / "state" / "j.db"):
+        modes = {file.name: file.stat().st_mode & 0o077 for file in (tmp_path / "new" / "state").iterdir()}
     assert set(modes.values()) == {0}
     assert "j.db" in modes
 
@@ -187,6 +187,29 @@ async def test_decided_rows_are_dropped_after_thirty_days_and_undecided_ones_nev
         await journal.claim(draft("k:newer"))
         assert await journal.by_key("a", "k:placed") is None
         assert await journal.by_key("a", "k:sent") is not None
+
+
+async def test_old_rows_are_looked_for_at_the_start_and_then_once_an_hour(tmp_path: Path) -> None:
+    clock = ManualClock()
+
+    async def decided(journal: Journal, key: str) -> None:
+        claim = await journal.claim(draft(key))
+        await journal.decide(claim.row, rows.REFUSED)
+
+    async with Journal(tmp_path / "j.db", clock=clock) as journal:
+        await decided(journal, "k:first")
+        await clock.advance(60)
+        await decided(journal, "k:second")
+        await clock.advance(30 * 86_400 - 60 + 1)
+    async with Journal(tmp_path / "j.db", clock=clock) as journal:
+        assert await journal.by_key("a", "k:first") is None
+        assert await journal.by_key("a", "k:second") is not None
+        await clock.advance(3600)
+        await journal.claim(draft("k:within"))
+        assert await journal.by_key("a", "k:second") is not None
+        await clock.advance(1)
+        await journal.claim(draft("k:after"))
+        assert await journal.by_key("a", "k:second") is None
 
 
 async def test_an_undecided_row_is_settled_by_hand_once(tmp_path: Path) -> None:

@@ -97,6 +97,44 @@ async def test_quiet_is_not_stale_and_silent_is() -> None:
         assert (await home.reads.depth(BTC, 2, LOCAL)).source == "exchange"
 
 
+async def test_as_old_as_tolerated_is_young_enough_and_older_is_not() -> None:
+    async with house() as home:
+        await warm(home)
+        home.upstream.beat()
+        await home.clock.advance(2.0)
+        exact = Freshness(local=True, tolerate=2.0)
+        assert at_once(home.reads.depth(BTC, 1, exact)).age == 2.0
+        assert at_once(home.reads.recent_trades(BTC, 1, exact)).age == 2.0
+        await home.reads.depth(BTC, 1, NOW)
+        asked = home.upstream.count("depth")
+        await home.clock.advance(3.0)
+        assert (await home.reads.depth(BTC, 1, Freshness(tolerate=3.0))).age == 3.0
+        assert home.upstream.count("depth") == asked
+        await home.clock.advance(0.5)
+        assert (await home.reads.depth(BTC, 1, Freshness(tolerate=3.0))).age == 0.0
+
+
+async def test_a_question_under_way_is_shared_while_it_is_young_enough() -> None:
+    async with house(Upstream(lacks=["pull_depth"])) as home:
+        home.upstream.gate = anyio.Event()
+        ages: list[float] = []
+
+        async def ask(tolerate: float) -> None:
+            ages.append((await home.reads.depth(BTC, 1, Freshness(tolerate=tolerate))).age)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, 0.0)
+            await settle()
+            await home.clock.advance(2.0)
+            tasks.start_soon(ask, 2.0)
+            tasks.start_soon(ask, 1.5)
+            await settle()
+            assert home.upstream.count("depth") == 1
+            home.upstream.gate.set()
+        assert sorted(ages) == [0.0, 2.0, 2.0]
+        assert home.upstream.count("depth") == 2, "who takes nothing older than 1.5 s gets the next answer"
+
+
 async def test_neither_copy_nor_exchange_is_unavailable_with_the_age() -> None:
     async with house() as home:
         home.upstream.fault = Unavailable("EXCHANGE_UNAVAILABLE: down.")
