@@ -202,9 +202,9 @@ class Journal:
 
     async def _close(self) -> None:
         thread, self._thread = self._thread, None
-        if thread is not None:
-            self._jobs.put(None)
-            await asyncio.get_running_loop().run_in_executor(None, thread.join)
+        assert thread is not None
+        self._jobs.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, thread.join)
 
     def _now(self) -> int:
         return int(self._clock.time() * 1000)

@@ -124,6 +124,15 @@ def test_levels_beyond_the_snapshot_are_not_certain() -> None:
     assert made.top(5).asks == (("10", "1"), ("10.5", "1"), ("11", "1"))
 
 
+def test_a_window_that_is_just_full_is_known_whole_and_one_that_overflowed_is_not() -> None:
+    made = book([("9", "1")], [], levels=2, window=True)
+    assert made.apply(delta(10, 11, [("8", "1")]))
+    assert made.covers(500)
+    assert made.apply(delta(11, 12, [("7", "1")]))
+    assert not made.covers(3)
+    assert made.top(500).bids == (("9", "1"), ("8", "1"))
+
+
 def test_a_side_shorter_than_asked_is_known_whole() -> None:
     made = book([("9", "1")], [("10", "1")], levels=2)
     assert made.covers(500)

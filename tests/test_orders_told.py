@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import anyio
 import pytest
+from msgspec import structs
 
-from exgate_core.errors import Aborted, NotSent, OutcomeUnknown
-from exgate_core.models import CancelResult, Market
+from exgate_core.errors import Aborted, NotSent, OutcomeUnknown, Refused
+from exgate_core.models import CancelResult, Market, Order
 from tests.support.desk import BTC, Desk
 from tests.support.room import Room, anyio_backend, failure, room, virtual
 
@@ -39,6 +41,18 @@ async def test_an_id_that_another_undecided_order_has_is_told_as_not_sent(room: 
     assert (await first).order_id == "1000"
 
 
+async def test_another_order_under_a_key_that_is_in_use_is_refused(room: Room) -> None:
+    desk = Desk(gate=asyncio.Event())
+    assert desk.gate is not None
+    first = asyncio.ensure_future(room.place(desk))
+    while not desk.sends:
+        await anyio.lowlevel.checkpoint()
+    error = await failure(lambda: room.place(desk, amount="2"))
+    assert (error.reason, error.metadata["outcome"]) == ("IDEMPOTENCY_KEY_REUSED", "refused")
+    desk.gate.set()
+    assert (await first).order_id == "1000"
+
+
 async def test_a_stop_waits_for_every_cancel(room: Room) -> None:
     gate = asyncio.Event()
 
@@ -65,3 +79,26 @@ async def test_a_lost_connection_without_a_wait_of_its_own_says_one_second(room:
     desk.script.append("not_sent")
     error = await failure(lambda: room.place(desk))
     assert (type(error), error.retry_after) == (NotSent, 1.0)
+
+
+async def test_an_outcome_that_is_known_here_is_not_asked_for_again(room: Room) -> None:
+    desk = Desk()
+    room.broken.add("journal.outcome")
+    first = await room.place(desk, client_order_id="mine")
+    again = await room.place(desk, key="", client_order_id="mine")
+    assert (again.order_id, desk.sends, desk.looks) == (first.order_id, 1, 0)
+    assert again.replayed is not None
+
+
+async def test_an_order_that_is_shown_without_its_id_is_no_other_one(room: Room) -> None:
+    class Nameless(Desk):
+        async def find_order(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
+            found = await super().find_order(market, order_id, client_order_id)
+            return [structs.replace(order, order_id="") for order in found]
+
+    desk = Nameless()
+    desk.script.extend(["drop_after", "refuse"])
+    assert isinstance(await failure(lambda: room.place(desk)), OutcomeUnknown)
+    assert isinstance(await failure(lambda: room.place(desk, key="later")), Refused)
+    assert isinstance(await failure(lambda: room.place(desk)), OutcomeUnknown)
+    assert desk.sends == 2
