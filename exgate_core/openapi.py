@@ -102,7 +102,11 @@ def _body(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     _, found = msgspec.json.schema_components(list(SCHEMAS.values()), ref_template=_REF + "{name}")
-    return {name: _renamed(found[struct.__name__]) for name, struct in SCHEMAS.items()}
+    schemas = {name: _renamed(found[struct.__name__]) for name, struct in SCHEMAS.items()}
+    for name, struct in SCHEMAS.items():
+        if struct.__module__ == wire.__name__:
+            schemas[name]["required"] = []  # The seed requires no field of an answer.
+    return schemas
 
 
 def _renamed(schema: Any) -> Any:

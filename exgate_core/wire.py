@@ -1,6 +1,7 @@
 """The seed's schemas as Structs, to the letter: what the encoder writes and the OpenAPI document describes.
 
-Numbers are ``number(double)`` in the seed. What is written is always an exact integer.
+Numbers are ``number(double)`` in the seed. What is written is always an exact integer. Every field is optional in the
+seed's document; here each is written, always.
 """
 
 from __future__ import annotations
@@ -19,165 +20,165 @@ Bytes = Annotated[str, Meta(extra_json_schema={"format": "byte"})]
 class LevelRow(Struct, gc=False):
     """One price level."""
 
-    price: str = ""
-    amount: str = ""
+    price: str
+    amount: str
 
 
 class LevelList(Struct, gc=False):
     """One side of a book, best level first. The seed calls the field ``bid`` on both sides."""
 
-    bid: list[LevelRow] = []
+    bid: list[LevelRow]
 
 
 class DepthResponse(Struct, gc=False):
     """An order book; each list has one element that holds all levels."""
 
-    lastUpdateId: Double = 0
-    timeStamp: Double = 0
-    bid_list: list[LevelList] = []
-    ask_list: list[LevelList] = []
+    lastUpdateId: Double
+    timeStamp: Double
+    bid_list: list[LevelList]
+    ask_list: list[LevelList]
 
 
 class TradeRow(Struct, gc=False):
     """One public trade."""
 
-    id: Double = 0
-    price: str = ""
-    qty: str = ""
-    quoteQty: str = ""
-    time: Double = 0
-    isBuyerMaker: bool = False
+    id: Double
+    price: str
+    qty: str
+    quoteQty: str
+    time: Double
+    isBuyerMaker: bool
 
 
 class TradesResponse(Struct, gc=False):
     """Trades, oldest first."""
 
-    trades: list[TradeRow] = []
+    trades: list[TradeRow]
 
 
 class BalanceRow(Struct, gc=False):
     """What an account holds of one asset."""
 
-    asset: str = ""
-    available: str = ""
-    frozen: str = ""
+    asset: str
+    available: str
+    frozen: str
 
 
 class BalancesResponse(Struct, gc=False):
     """Every row that the exchange sends."""
 
-    balances: list[BalanceRow] = []
+    balances: list[BalanceRow]
 
 
 class OrderRow(Struct, gc=False):
     """One open order."""
 
-    order_id: str = ""
-    symbol: str = ""
-    type: str = ""
-    price: str = ""
-    amount: str = ""
-    side: str = ""
+    order_id: str
+    symbol: str
+    type: str
+    price: str
+    amount: str
+    side: str
 
 
 class PendingOrdersResponse(Struct, gc=False):
     """All open orders."""
 
-    orders: list[OrderRow] = []
+    orders: list[OrderRow]
 
 
 class PlaceOrderResponse(Struct, gc=False):
     """The exchange's id of a placed order, never empty."""
 
-    order_id: str = ""
+    order_id: str
 
 
 class CancelOrderResponse(Struct, gc=False):
     """``canceled``, ``already_canceled``, ``filled`` or ``pending``."""
 
-    status: str = ""
+    status: str
 
 
 class PullTradeResponse(Struct, gc=False):
     """How the stream of trades stands: ``starting``, ``live`` or ``reconnecting``."""
 
-    status: str = ""
-    desc: str = ""
+    status: str
+    desc: str
 
 
 class Detail(Struct, gc=False):
     """One detail of a Status: a protobuf message in base64."""
 
-    type_url: str = ""
-    value: Bytes = ""
+    type_url: str
+    value: Bytes
 
 
 class Status(Struct, gc=False):
     """google.rpc.Status."""
 
-    code: Int32 = 0
-    message: str = ""
-    details: list[Detail] = []
+    code: Int32
+    message: str
+    details: list[Detail]
 
 
 class StreamTradeRow(Struct, gc=False):
     """One public trade as WebSocket frames carry it."""
 
-    id: Double = 0
-    price: str = ""
-    qty: str = ""
-    quoteQty: str = ""
-    time: Double = 0
-    isBuyerMaker: bool = False
-    trade_id: str = ""
+    id: Double
+    price: str
+    qty: str
+    quoteQty: str
+    time: Double
+    isBuyerMaker: bool
+    trade_id: str
 
 
 class ExtendedTradeRow(Struct, gc=False):
     """One public trade with what the seed leaves out."""
 
-    id: Double = 0
-    price: str = ""
-    qty: str = ""
-    quoteQty: str = ""
-    time: Double = 0
-    isBuyerMaker: bool = False
-    trade_id: str = ""
-    time_ns: Int64 = "0"
-    taker_side: str | None = None
+    id: Double
+    price: str
+    qty: str
+    quoteQty: str
+    time: Double
+    isBuyerMaker: bool
+    trade_id: str
+    time_ns: Int64
+    taker_side: str | None
 
 
 class ExtendedOrderRow(Struct, gc=False):
     """One order with what the seed leaves out."""
 
-    order_id: str = ""
-    symbol: str = ""
-    type: str = ""
-    price: str = ""
-    amount: str = ""
-    side: str = ""
-    client_order_id: str = ""
-    filled: str = ""
-    remaining: str = ""
-    status: str = ""
-    order_time: Double = 0
-    native_symbol: str = ""
+    order_id: str
+    symbol: str
+    type: str
+    price: str
+    amount: str
+    side: str
+    client_order_id: str
+    filled: str
+    remaining: str
+    status: str
+    order_time: Double
+    native_symbol: str
 
 
 class ExtendedPlaceOrderResponse(Struct, gc=False):
     """The ids of a placed order."""
 
-    order_id: str = ""
-    client_order_id: str = ""
+    order_id: str
+    client_order_id: str
 
 
 class ExtendedStatus(Struct, gc=False):
     """google.rpc.Status with its reason and metadata as plain JSON."""
 
-    code: Int32 = 0
-    message: str = ""
-    details: list[Detail] = []
-    reason: str = ""
-    metadata: dict[str, str] = {}
+    code: Int32
+    message: str
+    details: list[Detail]
+    reason: str
+    metadata: dict[str, str]
 
 
 _encoder = msgspec.json.Encoder()
