@@ -24,6 +24,8 @@ LEAST_LOOKS: Final = 3
 _CLOCK_SKEW_MS: Final = 60_000
 """How far an exchange's clock may be from ours while its orders still count as new."""
 _SURELY_OLD_MS: Final = 3_600_000
+_JUST_AFTER: Final = 0.001
+"""Seconds: a timer may ring a little early, and a question asked then would prove nothing."""
 _EARLIEST_MS: Final = 1_000_000_000_000
 """A time below this is none in ms: an adapter's mistake, and no proof of age."""
 _log = logging.getLogger("exgate.orders")
@@ -70,23 +72,25 @@ class Lookups:
         """
         clock, misses, limit = self._runtime.clock, 0, self._look_limit / 2
         pause = shortest = max(account.settle / 80, 0.005)
+        longest, sure_at = shortest * 8, times.sure_at
         while can_look(account, row):
             started = clock.monotonic()
-            look = await self.look(account, row, limit)
+            # Nothing is awaited beyond the moment from which on an answer proves more.
+            look = await self.look(account, row, min(limit, sure_at - started) if started < sure_at else limit)
             misses += look.kind in ("nothing", "other")
-            if verdict := _proven(account, look, duplicate, misses, sure=started >= times.sure_at):
+            if verdict := _proven(account, look, duplicate, misses, sure=started >= sure_at):
                 return verdict
             now = clock.monotonic()
             if now >= times.give_up_at:
                 break
             limit = max(limit, min(2 * (now - started), self._look_limit))
-            if now < times.sure_at <= now + pause:
+            if started < sure_at <= now + pause:
                 # From then on one good answer decides, so it is worth asking more often once again.
-                await self._runtime.sleep(times.sure_at - now)
-                pause = shortest
+                await self._runtime.sleep(max(sure_at - now, 0.0) + _JUST_AFTER)
+                pause, longest = shortest, shortest * 4
             else:
                 await self._runtime.sleep(pause)
-                pause = min(pause * 2, shortest * 8)
+                pause = min(pause * 2, longest)
         return Verdict(rows.UNKNOWN, error=outcomes.unknown(f"{account.exchange.name} doesn't tell what became of it"))
 
     async def look(self, account: Account, row: Row, limit: float) -> Look:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from . import settings as _settings
     from .contract import PlaceBody
 
-_SEND_SHARE: Final = 0.6
+_SEND_SHARE: Final = 0.4
 """The part of the deadline that a send may take; the rest is for looking the order up."""
 _RECORD_PAUSES: Final = (0.0, 0.05, 0.5)
 _log = logging.getLogger("exgate.orders")

@@ -144,7 +144,7 @@ async def test_an_order_is_found_by_either_id(room: Room) -> None:
 async def test_finding_an_undecided_order_decides_it(room: Room) -> None:
     desk = Desk()
     desk.script.append("drop_after")
-    desk.finds.extend(["fail"] * 40)
+    desk.finds.extend(["fail"] * 200)
     await failure(lambda: room.place(desk, client_order_id="x"))
     with pytest.raises(ExGateError):
         await room.orders.find(desk, None, "", "x")

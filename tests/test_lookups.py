@@ -83,4 +83,21 @@ def test_when_the_window_is_over_questions_come_fast_again(tmp_path: Path) -> No
     desk.script.append("drop_before")
     told, seconds = place(desk, tmp_path, deadline=60.0, fails=(3.0, 20.6))
     assert told == "refused"
-    assert seconds == pytest.approx(20.0 + 0.25 + 0.5)
+    assert seconds == pytest.approx(20.0 + 0.25 + 0.5, abs=0.01)
+
+
+def test_then_they_go_on_fast(tmp_path: Path) -> None:
+    desk = Desk(settle=20.0)
+    desk.script.append("drop_before")
+    told, seconds = place(desk, tmp_path, deadline=60.0, fails=(3.0, 23.0))
+    assert told == "refused"
+    assert seconds == pytest.approx(20.0 + 0.25 + 0.5 + 1.0 + 1.0 + 1.0, abs=0.01)
+
+
+def test_a_question_from_before_that_moment_is_not_awaited_beyond_it(tmp_path: Path) -> None:
+    desk = Desk(settle=20.0)
+    desk.script.append("drop_before")
+    desk.finds.extend(["well"] * 9 + ["hang"])  # the last one hangs from 13.75 s on
+    told, seconds = place(desk, tmp_path, deadline=60.0)
+    assert told == "refused"
+    assert seconds == pytest.approx(20.0, abs=0.01)
