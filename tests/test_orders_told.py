@@ -9,10 +9,11 @@ import anyio
 import pytest
 from msgspec import structs
 
-from exgate_core.errors import Aborted, NotSent, OutcomeUnknown, Refused
-from exgate_core.models import CancelResult, Market, Order
+from exgate_core.errors import Aborted, AlreadyExists, NotSent, OutcomeUnknown, Refused
+from exgate_core.models import CancelResult, Market, Order, OrderRequest
+from exgate_core.orders import Placed
 from tests.support.desk import BTC, Desk
-from tests.support.room import Room, anyio_backend, failure, room, virtual
+from tests.support.room import Room, anyio_backend, failure, foreign, room, virtual
 
 __all__ = ["anyio_backend", "room", "virtual"]  # fixtures: pytest finds them by their names here
 
@@ -102,3 +103,48 @@ async def test_an_order_that_is_shown_without_its_id_is_no_other_one(room: Room)
     assert isinstance(await failure(lambda: room.place(desk, key="later")), Refused)
     assert isinstance(await failure(lambda: room.place(desk)), OutcomeUnknown)
     assert desk.sends == 2
+
+
+async def test_after_a_day_a_used_key_is_refused_without_an_id_that_there_is_not(room: Room) -> None:
+    desk = Desk()
+    desk.script.append("refuse")
+    await failure(lambda: room.place(desk))
+    await room.place(desk, key="placed")
+    room.clock.ahead = 24 * 3600.0 + 1
+    refused, placed = await failure(lambda: room.place(desk)), await failure(lambda: room.place(desk, key="placed"))
+    assert (type(refused), refused.metadata.get("order_id")) == (AlreadyExists, None)
+    assert (type(placed), placed.metadata.get("order_id")) == (AlreadyExists, "1000")
+    assert desk.sends == 2
+
+
+@pytest.mark.parametrize(
+    ("older", "kind"),
+    [
+        (60_000, Placed),
+        (60_001, OutcomeUnknown),
+        (3_600_000, OutcomeUnknown),
+        (3_600_001, Refused),
+        (-1_000_000_000_000, Placed),
+        (-1_000_000_000_001, Refused),
+    ],
+)
+async def test_how_old_an_order_with_our_id_may_be_to_be_ours(room: Room, older: int, kind: type[object]) -> None:
+    """``older``: ms before the send; below zero a time itself, 10^12 being no time in ms."""
+
+    class Aged(Desk):
+        async def place_order(self, order: OrderRequest) -> str:
+            shown = int(room.clock.time() * 1000) - older if older > 0 else -older
+            self.ledger.append(structs.replace(foreign(0.0, "7", order.client_order_id), time=shown))
+            raise ConnectionResetError
+
+    [told] = await asyncio.gather(room.place(Aged()), return_exceptions=True)
+    assert type(told) is kind
+
+
+async def test_an_exchanges_text_is_told_up_to_three_hundred_characters(room: Room) -> None:
+    class Wordy(Desk):
+        async def place_order(self, order: OrderRequest) -> str:
+            raise NotSent("x" * 301)
+
+    error = await failure(lambda: room.place(Wordy()))
+    assert f" {'x' * 300}. Nothing was sent." in error.message

@@ -192,6 +192,24 @@ async def test_trades_are_not_local_from_a_cut_until_it_is_filled() -> None:
         assert list(answer.value) == upstream.past[-50:]
 
 
+async def test_after_a_hole_one_answer_of_the_exchange_makes_the_copy_long_again() -> None:
+    capable = ExchangeCapabilities(trade_ids="contiguous", trades_reach=5, trades_max=100, cross_check=0)
+    upstream = Upstream(capable)
+    upstream.trade(50)
+    async with house(upstream) as home:
+        await warm(home)
+        upstream.trade_streams[0].cut()
+        await settle()
+        upstream.mute = True
+        upstream.trade(60)
+        upstream.mute = False
+        await home.clock.advance(3)
+        upstream.trade(2)
+        assert (await home.reads.recent_trades(BTC, 20, LOCAL)).source == "exchange"
+        answer = at_once(home.reads.recent_trades(BTC, 20, LOCAL))
+        assert (answer.source, list(answer.value)) == ("local", upstream.past[-20:])
+
+
 async def test_limits_beyond_what_is_certain_go_to_the_exchange_and_open_more_levels() -> None:
     capable = ExchangeCapabilities(depth_windows=(2, 10), depth_max=50, cross_check=0)
     upstream = Upstream(capable)

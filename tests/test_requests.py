@@ -67,6 +67,10 @@ def test_a_body_that_is_no_json_is_called_so_with_the_place() -> None:
     assert "'" not in refused(b'{"a": "' + b"b" * 60 + b'"}').message  # the whole text isn't repeated
 
 
+def test_a_byte_order_mark_is_named() -> None:
+    assert "byte order mark" in refused(b"\xef\xbb\xbf{}").message
+
+
 def test_an_empty_body_is_called_empty() -> None:
     for body in (b"", b" \n"):
         assert "is empty" in refused(body).message

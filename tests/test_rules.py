@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exgate_core import client_ids, rules
 from exgate_core.contract import PlaceBody
-from exgate_core.errors import InvalidArgument
+from exgate_core.errors import Internal, InvalidArgument
 from exgate_core.models import AccountCapabilities, ClientIds, Market, Option
 
 BTC = Market(
@@ -191,6 +191,40 @@ def test_an_id_that_fits_goes_upstream_as_it_is() -> None:
     assert client_ids.own(RULES[1], "t-bot-1") == "t-bot-1"
     assert client_ids.own(RULES[2], "42") == "42"
     assert client_ids.own(RULES[2], "0042") != "0042"
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "fitting"),
+    [
+        (ClientIds(prefix="t-", pattern=".*", max_length=5), "t-abc", True),
+        (ClientIds(prefix="t-", pattern=".*", max_length=5), "t-abcd", False),
+        (ClientIds(prefix="t-", pattern=".*", max_length=5), "abc", False),
+        (ClientIds(pattern="[a-c]*", max_length=5), "abcd", False),
+        (ClientIds(pattern=".*", max_length=5, digits_only=True), "10", True),
+        (ClientIds(pattern=".*", max_length=5, digits_only=True), "01", False),
+        (ClientIds(pattern=".*", max_length=5, digits_only=True), "1a", False),
+    ],
+)
+def test_prefix_length_digits_and_pattern_each_count(rule: ClientIds, text: str, fitting: bool) -> None:
+    assert client_ids.fits(rule, text) is fitting
+
+
+@pytest.mark.parametrize(
+    ("rule", "length"),
+    [
+        (ClientIds(pattern="[0-9a-f]+", max_length=64), 32),
+        (ClientIds(prefix="t-", pattern="t-[0-9a-f]+", max_length=30), 30),
+        (ClientIds(digits_only=True, pattern="[0-9]+", max_length=64), 18),
+        (ClientIds(pattern="[0-9A-F]{8}", max_length=64), 8),
+    ],
+)
+def test_an_id_of_ours_is_as_long_as_it_may_be(rule: ClientIds, length: int) -> None:
+    assert len(client_ids.derived(rule, "key", "a", "1")) == length
+
+
+def test_a_rule_without_room_for_eight_characters_is_a_mistake_of_the_plugin() -> None:
+    with pytest.raises(Internal, match="can't be met"):
+        client_ids.derived(ClientIds(pattern="[0-9a-f]{7}", max_length=64), "key", "a", "1")
 
 
 def test_accounts_with_the_same_key_get_different_ids() -> None:
