@@ -473,6 +473,34 @@ async def test_a_place_that_gives_no_answer_is_no_proof(venue: Any, place: str) 
             await desk.find_order(BTC, "", "b15")
 
 
+async def test_a_place_that_fails_once_is_asked_again_without_the_others(venue: Any) -> None:
+    async with account(venue) as desk:
+        venue.state.faults = [
+            answer(PLACES[0], MISSING),
+            answer("orders-history\\?", "<html>", times=1),
+            answer("fills", NONE, 503, times=1),
+            answer("orders-pending|orders-history|fills", NONE),
+        ]
+        assert await desk.find_order(BTC, "", "b15") == []
+    asked = [entry["url"].partition("/trade/")[2].partition("?")[0] for entry in venue.state.log]
+    lists = ["orders-pending", "orders-history", "orders-history", "orders-history-archive"]
+    assert asked == ["order", *lists, "fills", "fills"]
+
+
+@pytest.mark.parametrize(
+    ("place", "body", "status"),
+    [(PLACES[0], "<html>", 502), ("orders-pending", '{"code":"50011","msg":"Too Many Requests"}', 429)],
+)
+async def test_what_failed_before_anything_was_learned_or_for_a_limit_is_not_asked_again(
+    venue: Any, place: str, body: str, status: int
+) -> None:
+    async with account(venue) as desk:
+        venue.state.faults = [answer(place, body, status), answer(PLACES[0], MISSING)]
+        with pytest.raises((Unavailable, RateLimited)):
+            await desk.find_order(BTC, "", "b15")
+    assert len(requests(venue, "trade/order")) == (1 if place == PLACES[0] else 2)
+
+
 async def test_an_order_of_a_market_that_is_gone_is_found_in_the_lists(venue: Any) -> None:
     gone = {**FOUND, "instId": "OLD-USDT", "state": "filled"}
     async with account(venue) as desk:

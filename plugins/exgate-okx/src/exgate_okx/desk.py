@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 _JSON = {"Content-Type": "application/json"}
 _TIME_LIMIT = 2.0
+_PAUSE: Final = 0.1
+"""Seconds before a question to which no usable answer came is put once more."""
 
 
 class Desk:
@@ -34,6 +36,7 @@ class Desk:
         self._credentials: Keys = context.credentials
         self._clock = ServerClock(context.clock, self._server_time)
         self._log: logging.Logger = context.log
+        self._sleep = context.sleep
 
     async def measure(self) -> bool:
         """Ask for OKX's time. If that fails, what was known of it stays. Whether it is known now."""
@@ -58,6 +61,19 @@ class Desk:
         if _is_stale(response) and await self.measure():
             response = await self._signed("GET", endpoint, query, instrument, lane=lane, deadline=deadline)
         return rows(response, decoder)
+
+    async def look(
+        self, endpoint: Endpoint, params: Mapping[str, str], decoder: msgspec.json.Decoder[Envelope[T]]
+    ) -> list[T]:
+        """Look in one more place for what others don't have. One failure makes what they said no less true, so this
+        place is asked once more before all is for nothing. Raises what ``get`` does the second time."""
+        try:
+            return await self.get(endpoint, params, decoder, lane="cancels")
+        except Unavailable as error:
+            if error.retry_after is not None:
+                raise
+        await self._sleep(_PAUSE)
+        return await self.get(endpoint, params, decoder, lane="cancels")
 
     async def post(self, endpoint: Endpoint, body: Mapping[str, Any], lane: Lane, *, expiry: float = 0.0) -> Response:
         """Send something that changes, once. ``expiry``: seconds after which OKX drops it unprocessed; 0 = never."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from exgate_core.budget import Lane
+import msgspec
+
 from exgate_core.errors import NotFound, Refused, Unavailable
 from exgate_core.models import Market, Order
 
@@ -13,7 +14,9 @@ from . import limits, private_parse
 from .desk import Desk
 from .limits import Endpoint
 from .private_parse import Fill, OrderRow, SymbolOf
+from .wire import Envelope
 
+_Ask = Callable[[Endpoint, Mapping[str, str], msgspec.json.Decoder[Envelope[OrderRow]]], Awaitable[list[OrderRow]]]
 _PAGE: Final = 100
 _DIGITS: Final = 19
 _MOST_PAGES: Final = 50
@@ -45,7 +48,9 @@ class Finder:
     async def pending(self, market: Market | None) -> list[Order]:
         """Every open order, page by page."""
         instrument = {"instId": market.id} if market is not None else {}
-        found = [row for kind in self._kinds for row in await self._pages({"instType": kind, **instrument})]
+        found = [
+            row for kind in self._kinds for row in await self._pages(self._desk.get, {"instType": kind, **instrument})
+        ]
         return [private_parse.order(row, self._symbol_of) for row in found]
 
     async def look(self, instrument: str, order_id: str, client_order_id: str, deadline: float) -> OrderRow | None:
@@ -78,7 +83,7 @@ class Finder:
         for kind in self._kinds:
             params = {"instType": kind, **instrument}
             if endpoint is limits.PENDING:
-                found += await self._pages(params, "cancels")
+                found += await self._pages(self._desk.look, params)
             elif order_id:
                 found += await self._page(endpoint, params | {"after": str(int(order_id) + 1), "limit": "1"})
             else:
@@ -91,19 +96,19 @@ class Finder:
         found = []
         for kind in self._kinds:
             params = {"instType": kind, **instrument, **named}
-            found += await self._desk.get(limits.FILLS, params, private_parse.FILLS, lane="cancels")
+            found += await self._desk.look(limits.FILLS, params, private_parse.FILLS)
         mine = [row for row in found if _is(row, order_id, client_order_id)]
         return private_parse.order_of_fills(mine, self._symbol_of)
 
     async def _page(self, endpoint: Endpoint, params: dict[str, str]) -> list[OrderRow]:
-        return await self._desk.get(endpoint, params, private_parse.ORDERS, lane="cancels")
+        return await self._desk.look(endpoint, params, private_parse.ORDERS)
 
-    async def _pages(self, params: dict[str, str], lane: Lane = "data") -> list[OrderRow]:
+    async def _pages(self, ask: _Ask, params: dict[str, str]) -> list[OrderRow]:
         """All open orders: ``after`` asks for those before the oldest so far."""
         found: dict[str, OrderRow] = {}
         after: dict[str, str] = {}
         for _ in range(_MOST_PAGES):
-            page = await self._desk.get(limits.PENDING, params | after, private_parse.ORDERS, lane=lane)
+            page = await ask(limits.PENDING, params | after, private_parse.ORDERS)
             fresh = {row.ord_id: row for row in page if row.ord_id not in found}
             found |= fresh
             if len(page) < _PAGE or not fresh:
