@@ -31,6 +31,11 @@ class Private:
     bring: Callable[[Credentials], Life[Account]] | None = None
     """Opens an account with a caller's keys; None where they aren't taken."""
 
+    @property
+    def absent(self) -> bool:
+        """Whether nothing stands behind the name but what callers bring: a token would protect nothing."""
+        return self.refusal is None and self.configured is None
+
 
 class Accounts:
     """The accounts behind one name. Those of callers are closed 15 minutes after their last use."""

@@ -181,18 +181,20 @@ async def _markets(asked: Incoming) -> Reply:
 
 async def _exchanges(asked: Incoming) -> Reply:
     gateway = asked.gateway
-    states = gateway.ready[1].get("exchanges", {})
-    return ok(encode({"exchanges": [_exchange_row(gateway, name, states) for name in gateway.names()]}))
+    standing = gateway.ready[1]
+    return ok(encode({"exchanges": [_exchange_row(gateway, name, standing) for name in gateway.names()]}))
 
 
-def _exchange_row(gateway: Any, name: str, states: Mapping[str, str]) -> Mapping[str, Any]:
+def _exchange_row(gateway: Any, name: str, standing: Mapping[str, Any]) -> Mapping[str, Any]:
     section = gateway.settings.exchanges.get(name)
     exchange = section.exchange if section is not None else name
     offers = gateway.catalogue.offers.get(exchange, ())
     return {
         "name": name,
         "exchange": exchange,
-        "state": "open" if name in gateway.entries else states.get(exchange, "closed"),
+        "state": "open" if name in gateway.entries else standing["exchanges"].get(name, "closed"),
+        "account": standing["accounts"].get(name, ""),
+        "problem": standing["problems"].get(name, ""),
         "plugins": [{"name": offer.distribution, "version": offer.version} for offer in offers],
         "operations": sorted(set().union(*(offer.operations for offer in offers))),
     }

@@ -11,13 +11,14 @@ from .account import Account
 from .accounts import Accounts
 from .clock import Clock
 from .contract import PlaceBody
-from .errors import PermissionDenied
+from .errors import ExGateError, PermissionDenied
 from .feeds import Reader
 from .hookspecs import Proceed, Wrapper
 from .models import Answer, Balance, Call, CancelResult, Depth, Freshness, Market, Order, Trade
 from .opening import Public
 from .orders import Orders, Placed
 from .settings import Credentials
+from .settling import settle
 from .wrapping import in_time, send_once, wrap
 
 T = TypeVar("T")
@@ -39,8 +40,8 @@ class Entry:
     ) -> None:
         self.name = name
         self.exchange = public.exchange
-        stated = accounts.private.capabilities
-        self.private_real = stated is None or stated.real
+        stated, absent = accounts.private.capabilities, accounts.private.absent
+        self.private_real = not absent and (stated is None or stated.real)
         """Whether an account behind this name holds real money."""
         self._public, self._accounts, self._orders, self._clock = public, accounts, orders, clock
         self._account_capabilities, self._deadline = stated, deadline
@@ -195,7 +196,10 @@ class Entry:
         return Answer(found, "exchange", self._clock.monotonic() - left)
 
     async def _trading_account(self, credentials: Credentials | None) -> Account:
-        account = await self._accounts.get(credentials, self._deadline)
+        try:
+            account = await self._accounts.get(credentials, self._deadline)
+        except ExGateError as error:
+            raise settle(error, may_have_left=False) from error
         if not account.trading:
             raise PermissionDenied(
                 f"trading is off for {self.name}: set trading = true in its section. Nothing was sent.",

@@ -49,6 +49,7 @@ class Gateway:
         self.started = False
         self._journal, self._openings, self._runtime = journal, openings, runtime
         self._accounts: dict[str, Accounts] = {}
+        self._refused: dict[str, str] = {}
 
     def names(self) -> list[str]:
         """Every name that may stand in a path."""
@@ -77,14 +78,32 @@ class Gateway:
 
     @property
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether requests are welcome, and the state of every exchange that was asked for."""
+        """Whether requests are welcome, and how every name stands that the settings have or that was asked for.
+
+        ``problems`` holds the words for what ``exchanges`` or ``accounts`` call failed.
+        """
         problem = self._journal.problem
         body = {
             "status": "draining" if self.draining else "starting" if not self.started else "ready",
             "journal": problem or "ok",
-            "exchanges": {life.name: life.state for life in self._openings.lives()},
+            **self._standing(),
         }
         return self.started and not self.draining and not problem, body
+
+    def _standing(self) -> dict[str, dict[str, str]]:
+        exchanges = self._openings.named
+        accounts = {name: life for name, known in self._accounts.items() if (life := known.private.configured)}
+        keyed = {name for name, section in self.settings.exchanges.items() if section.credentials is not None}
+        failed = {name: life.error for name, life in accounts.items()} | {
+            name: life.error for name, life in exchanges.items() if life.error
+        }
+        return {
+            "exchanges": dict.fromkeys(self._refused, "failed")
+            | {name: life.state for name, life in exchanges.items()},
+            "accounts": dict.fromkeys(keyed & set(self._refused), "failed")
+            | {name: life.state for name, life in accounts.items()},
+            "problems": self._refused | {name: error.message for name, error in failed.items() if error},
+        }
 
     async def start(self, tasks: TaskGroup) -> None:
         """Begin to open what the settings name, to pin what they pull and to settle what an earlier run left open.
@@ -119,6 +138,7 @@ class Gateway:
             if private.configured is not None and (left or section.credentials is not None):
                 await private.configured.keep()
         except ExGateError as error:
+            self._refused[name] = error.message
             _log.error("exchanges.%s: %s", name, error.message)
 
     def _pin(self, entry: Entry, section: Section) -> None:

@@ -128,7 +128,10 @@ class Life(Generic[T]):
         pause = self._pause()
         self._not_before = self._runtime.clock.monotonic() + pause
         self.error = _as_error(self.name, error, pause)
-        _log.error("%s can't open or has failed: %s", self.name, error, exc_info=error)
+        # what ExGate or an adapter says in its own words needs no traceback at every try
+        bare = _bare(error)
+        bug = None if isinstance(bare, ExGateError) else error
+        _log.error("%s can't open or has failed: %s", self.name, bare, exc_info=bug)
         if not future.done():
             future.set_exception(self.error)
             future.exception()  # nobody may be waiting any more
@@ -138,9 +141,14 @@ class Life(Generic[T]):
         return most * self._runtime.random.uniform(0.5, 1.0)
 
 
-def _as_error(name: str, error: BaseException, pause: float) -> ExGateError:
+def _bare(error: BaseException) -> BaseException:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
+    return error
+
+
+def _as_error(name: str, error: BaseException, pause: float) -> ExGateError:
+    error = _bare(error)
     if isinstance(error, ExGateError):
         return error
     message = f"{name} can't be opened ({type(error).__name__}); the log of the gateway says more"

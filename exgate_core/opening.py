@@ -52,6 +52,8 @@ class Openings:
     ) -> None:
         self._settings, self._catalogue, self._orders = settings, catalogue, orders
         self._runtime, self._tasks = runtime, tasks
+        self.named: dict[str, Life[Public]] = {}
+        """The exchanges that were asked for so far, by every name that means them."""
         self._exchanges: dict[bytes, Life[Public]] = {}
         self._accounts: WeakSet[Life[Account]] = WeakSet()
         self._budgets: dict[tuple[str, bool, str], Budget] = {}
@@ -74,7 +76,8 @@ class Openings:
                 return self._open_public(name, section, offers)
 
             self._exchanges[key] = Life(section.exchange, opening, self._tasks, self._runtime)
-        return self._exchanges[key]
+        life = self.named[name] = self._exchanges[key]
+        return life
 
     def account(
         self,

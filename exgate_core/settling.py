@@ -45,14 +45,15 @@ def as_error(error: Exception) -> ExGateError:
 
 
 def settle(error: Exception, *, may_have_left: bool) -> ExGateError:
-    """The error with ``outcome`` in its metadata, a status that fits it, and what was sent at the end of its message.
+    """A copy of the error with ``outcome`` in its metadata, a status that fits it, and what was sent at the end of its
+    message: others may hold the same error, and it tells each of them something else.
 
     ``may_have_left`` tells whether the order was on its way when it was raised; a word about the outcome in the
     metadata stands above that.
     """
     known = as_error(error)
     outcome = known.metadata.get("outcome") or _outcome(known, may_have_left)
-    known = _fitting(known, outcome)
+    known = _copy(_fitting(known, outcome))
     known.metadata["outcome"] = outcome
     if outcome == "not-sent" and known.status in (429, 503) and known.retry_after is None:
         known.retry_after = _RETRY_AFTER
@@ -66,7 +67,17 @@ def _outcome(error: ExGateError, may_have_left: bool) -> str:
         return "refused"
     if isinstance(error, _NOT_SENT):
         return "not-sent"
-    return "unknown" if may_have_left or isinstance(error, Aborted | OutcomeUnknown) else "not-sent"
+    if may_have_left or isinstance(error, Aborted | OutcomeUnknown):
+        return "unknown"
+    return "refused" if error.status < 500 else "not-sent"
+
+
+def _copy(error: ExGateError) -> ExGateError:
+    # not copy.copy, which calls __init__: a plugin's own error may want other arguments there
+    made: ExGateError = type(error).__new__(type(error), *error.args)
+    made.__dict__.update(error.__dict__, metadata=dict(error.metadata))
+    made.__cause__ = error.__cause__
+    return made
 
 
 def _fitting(error: ExGateError, outcome: str) -> ExGateError:

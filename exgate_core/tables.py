@@ -53,7 +53,7 @@ def trade_line(item: dict[str, Any]) -> str:
 
 def exchanges(answer: dict[str, Any]) -> str:
     """What a gateway serves."""
-    return records(("name", "state", "operations"), answer["exchanges"], "no exchanges")
+    return records(("name", "state", "account", "operations", "problem"), answer["exchanges"], "no exchanges")
 
 
 def markets(answer: dict[str, Any]) -> str:

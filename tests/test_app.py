@@ -220,9 +220,10 @@ async def test_pull_trade_pins_and_delete_unpins(app: Any, gateway: FakeGateway,
 
 async def test_what_lies_beyond_the_seed(app: Any, gateway: FakeGateway) -> None:
     rows = (await ask(app, "GET", "/v1/exchanges")).json["exchanges"]
-    assert [(row["name"], row["exchange"], row["state"]) for row in rows] == [
-        ("main", "paper", "closed"),
-        ("paper", "paper", "open"),
+    told = ("name", "exchange", "state", "account", "problem")
+    assert [[row[name] for name in told] for row in rows] == [
+        ["main", "paper", "failed", "", "no keys"],
+        ["paper", "paper", "open", "open", ""],
     ]
     assert rows[1]["plugins"] == [{"name": "exgate-paper", "version": "1.0"}]
     assert rows[1]["operations"] == ["depth"]
@@ -232,7 +233,7 @@ async def test_what_lies_beyond_the_seed(app: Any, gateway: FakeGateway) -> None
     assert (await ask(app, "GET", "/v1/paper/capabilities")).json == gateway.paper.capabilities()
     assert (await ask(app, "GET", "/openapi.json")).json["openapi"].startswith("3.1")
     assert (await ask(app, "GET", "/healthz")).status == 200
-    assert (await ask(app, "GET", "/readyz")).json == {"ready": True, "journal": "ok"}
+    assert (await ask(app, "GET", "/readyz")).json == {"ready": True, **gateway.ready[1]}
     gateway.ready = (False, {"journal": "read-only"})
     not_ready = await ask(app, "GET", "/readyz")
     assert (not_ready.status, not_ready.reason) == (503, "NOT_READY")

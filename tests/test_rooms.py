@@ -25,8 +25,8 @@ LAYERS = {
     "feeds": "supervisor tradefeed bookfeed readers feeds",
     "reads": "sharing reads",
     "orders": "rows outcomes client_ids rules journal drafts lookups endings errands cancels orders",
-    "whole": "lives accounts wrapping opening entry gateway",
-    "doors": "grants rates access caps operations settling replies incoming audit openapi endpoints streams app",
+    "whole": "lives accounts settling wrapping opening entry gateway",
+    "doors": "grants rates access caps operations replies incoming audit openapi endpoints streams app",
     "outside": "heads protocols connections watchdog server asgi remote tables oneshot logs verbs commands following "
     "pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
 }

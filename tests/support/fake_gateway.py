@@ -24,6 +24,12 @@ ORDER = Order(
     order_id="A-1", symbol="BTC/USDT", side="buy", type="limit", price="1", amount="2", client_order_id="mine"
 )
 
+STANDING: dict[str, dict[str, str]] = {
+    "exchanges": {"main": "failed"},
+    "accounts": {"paper": "open"},
+    "problems": {"main": "no keys"},
+}
+
 
 @dataclass
 class FakeExchange:
@@ -119,7 +125,7 @@ class FakeGateway:
         self.paper = FakeEntry()
         self.entries: dict[str, Any] = {"paper": self.paper}
         self.opening: Exception | None = None
-        self.ready: tuple[bool, dict[str, Any]] = (True, {"journal": "ok"})
+        self.ready: tuple[bool, dict[str, Any]] = (True, {"journal": "ok", **STANDING})
         self.draining = False
 
     def names(self) -> list[str]:
