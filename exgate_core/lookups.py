@@ -65,7 +65,7 @@ class Lookups:
         self._journal, self._runtime, self._attempt, self._step = journal, runtime, attempt, step
         self._look_limit = look_limit
 
-    async def decide(self, account: Account, row: Row, times: Times, *, duplicate: bool = False) -> Verdict:
+    async def decide(self, account: Account, row: Row, times: Times, *, duplicate: bool) -> Verdict:
         """PLACED, REFUSED, or UNKNOWN where nothing could be proven until ``give_up_at``.
 
         ``duplicate``: the exchange refused the order as a double of one that it has.

@@ -161,6 +161,23 @@ async def test_an_outcome_is_written_three_times_before_it_is_told_without(virtu
         assert row is not None and (row.state, row.order_id) == (rows.PLACED, "1001")
 
 
+@pytest.mark.parametrize("happens", ["accept", "drop_after"])
+async def test_a_gateway_that_is_torn_down_still_tries_again_to_write_what_it_knows(
+    virtual: Virtual, tmp_path: Path, happens: str
+) -> None:
+    desk = Timed(virtual=virtual)
+    desk.script.append(happens)
+    async with opened(virtual, tmp_path) as room:
+        room.broken.add("journal.outcome")
+        request = asyncio.ensure_future(room.place(desk))
+        await anyio.sleep(0.02)
+        room.broken.clear()
+    await asyncio.gather(request, return_exceptions=True)
+    async with opened(virtual, tmp_path) as room:
+        row = await room.journal.by_key(desk.identity, "k:k")
+        assert row is not None and (row.state, row.order_id) == (rows.PLACED, "1000")
+
+
 async def _mend(room: Room, seconds: float) -> None:
     await anyio.sleep(seconds)
     room.broken.clear()

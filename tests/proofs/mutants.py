@@ -46,9 +46,10 @@ ROOMS: dict[str, Sequence[str]] = {
     "book": ("book",),
 }
 """What is changed."""
+_ORDERS = ("orders", "orders_failures", "orders_machine", "orders_times", "orders_told", "cancels", "app_orders")
 TESTS: dict[str, Sequence[str]] = {
-    "orders": ("orders", "orders_failures", "orders_machine", "cancels", "lookups", "app_orders", "rules"),
-    "journal": ("journal", "orders", "orders_failures", "orders_machine", "cancels", "app_orders"),
+    "orders": (*_ORDERS, "lookups", "rules"),
+    "journal": ("journal", *_ORDERS),
     "access": ("access", "tokens", "app", "app_orders"),
     "contract": ("contract", "requests", "openapi", "app", "app_orders"),
     "numbers": ("numbers", "rules", "book"),
