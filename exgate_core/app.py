@@ -14,7 +14,7 @@ from .endpoints import HANDLERS, PLANS, Plan
 from .errors import DeadlineExceeded, ExGateError, NotFound, Unavailable, Unimplemented
 from .incoming import Incoming, Unread, has_body
 from .operations import OPERATIONS, Operation
-from .replies import JSON_HEADERS, Header, Receive, Reply, Scope, Send, failure, respond
+from .replies import JSON_HEADERS, Header, Receive, Reply, Scope, Send, failure, ignored, respond
 from .settling import as_error
 from .streams import deny, pull_trade_socket
 
@@ -124,7 +124,7 @@ class _Path:
         self._operations: Mapping[str, Operation] = {operation.method: operation for operation in operations}
         self._gateway, self._guard, self._plans = gateway, guard, plans
         methods = [*self._operations, *(["HEAD"] if "GET" in self._operations else [])]
-        self._allow: Header = (b"allow", ", ".join(sorted(methods)).encode())
+        self._methods = ", ".join(sorted(methods))
 
     def route(self) -> Route:
         """The path as a route for every method."""
@@ -134,8 +134,9 @@ class _Path:
         head = scope["method"] == "HEAD"
         operation = self._operations.get("GET" if head else scope["method"])
         if operation is None:
-            error = Unimplemented(f"{self._path} has no such method", reason="METHOD_NOT_ALLOWED", status=405)
-            reply = failure(scope, error, self._allow)
+            message = f"{self._path} takes {self._methods}, not {scope['method'][:20]}"
+            error = Unimplemented(message, reason="METHOD_NOT_ALLOWED", status=405)
+            reply = failure(scope, error, (b"allow", self._methods.encode()))
         elif head and not operation.quiet:
             reply = self._head(scope)
         else:
@@ -149,24 +150,24 @@ class _Path:
         return failure(scope, NotFound("no such exchange; see /v1/exchanges", reason="UNKNOWN_EXCHANGE"))
 
     async def _answer(self, operation: Operation, scope: Scope, receive: Receive) -> Reply:
-        ignored: tuple[Header, ...] = ()
+        unused: tuple[Header, ...] = ()
         try:
             asked = Incoming(operation, scope, receive, self._gateway, self._guard)
-            ignored = asked.ignored_header()
+            unused = ignored(asked.ignored)
             if operation.id not in PLANS:
-                return await self._handled(operation, asked, ignored)
+                return await self._handled(operation, asked, unused)
             plan = await PLANS[operation.id](asked)
             self._plans.keep(scope, plan)
             return await plan.run()
         except Exception as error:
-            return _failed(scope, error, *ignored)
+            return _failed(scope, error, *unused)
 
-    async def _handled(self, operation: Operation, asked: Incoming, ignored: tuple[Header, ...]) -> Reply:
+    async def _handled(self, operation: Operation, asked: Incoming, unused: tuple[Header, ...]) -> Reply:
         try:
             reply = await HANDLERS[operation.id](asked)
-            reply = reply._replace(headers=reply.headers + ignored)
+            reply = reply._replace(headers=reply.headers + unused)
         except Exception as error:
-            reply = _failed(asked.scope, error, *ignored)
+            reply = _failed(asked.scope, error, *unused)
         audit.note(operation, asked, reply)
         return reply
 
@@ -190,11 +191,13 @@ def _failed(scope: Scope, error: Exception, *headers: Header) -> Reply:
 
 
 async def _unknown_path(scope: Scope, receive: Receive, send: Send) -> None:
-    error = NotFound("no such path; GET /openapi.json lists them", reason="UNKNOWN_PATH")
     if scope["type"] == "websocket":
         await receive()
-        await deny(scope, send, error)
+        await deny(
+            scope, send, NotFound(f"no WebSocket is served there, only at {_SOCKET_PATH}", reason="UNKNOWN_PATH")
+        )
     else:
+        error = NotFound("no such path; GET /openapi.json lists them", reason="UNKNOWN_PATH")
         await respond(send, failure(scope, error))
 
 

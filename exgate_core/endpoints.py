@@ -12,7 +12,7 @@ from .incoming import Incoming
 from .models import Answer, Depth, Freshness, Market, Trade
 from .openapi import document
 from .operations import DEFAULT_LIMIT, MAX_LEVELS, MAX_TRADES
-from .replies import JSON_HEADERS, Header, Reply, failure, header, ok
+from .replies import JSON_HEADERS, Header, Reply, failure, header, ignored, ok
 from .settling import settle
 from .wire import encode
 
@@ -58,7 +58,7 @@ def _plan(asked: Incoming, entry: Any, ask: Any, maximum: int, encode: Callable[
     limit = contract.parse_limit(params.get("limit"), DEFAULT_LIMIT, maximum)
     freshness = contract.parse_freshness(params)
     market = markets.resolve(params.get("symbol", ""))
-    headers = (*JSON_HEADERS, *_symbol(market), *asked.ignored_header())
+    headers = (*JSON_HEADERS, *_symbol(market), *ignored(asked.ignored))
     return Plan(asked.name, entry, markets, market, limit, freshness, ask, encode, headers)
 
 

@@ -23,6 +23,7 @@ from .orders import Orders
 from .plugins import Catalogue, Offer
 from .rules import trading_problem
 from .settings import Credentials, Section, Settings, is_loopback, journal_path
+from .strict import ALIKE, nearest
 
 _log = logging.getLogger("exgate.gateway")
 _FOR_CLOSING = 5.0
@@ -59,7 +60,9 @@ class Gateway:
         """What the settings say of a name; the defaults for an installed exchange without a section."""
         section = self.settings.exchanges.get(name)
         if section is None and name not in self.catalogue.offers:
-            raise NotFound("there is no such exchange; see /v1/exchanges", reason="UNKNOWN_EXCHANGE")
+            near = nearest(name, self.names(), ALIKE)
+            hint = f"did you mean {near}?" if near else "see /v1/exchanges"
+            raise NotFound(f"there is no exchange {name} here; {hint}", reason="UNKNOWN_EXCHANGE")
         return section or Section(exchange=name)
 
     async def entry(self, name: str) -> Entry:

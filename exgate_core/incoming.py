@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .access import MAX_BODY, body_too_large
 from .errors import InvalidArgument, NotFound
-from .replies import Header, Message, Receive, Scope, Send, header
+from .replies import Message, Receive, Scope, Send
 from .requests import parse_bool, parse_idempotency_key, parse_query
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .settings import Credentials
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
-_MOST_IGNORED = 20
 
 
 class Incoming:
@@ -39,7 +38,8 @@ class Incoming:
         """The exchange in the path. Raises NotFound for what can't be a name."""
         name: str = self.scope["path_params"]["exchange"]
         if not _NAME.fullmatch(name):
-            raise NotFound("no such exchange; see /v1/exchanges", reason="UNKNOWN_EXCHANGE")
+            rule = "no exchange has such a name: a-z, 0-9, _ and -, at most 32 of them; see /v1/exchanges"
+            raise NotFound(rule, reason="UNKNOWN_EXCHANGE")
         return name
 
     async def entry(self) -> Any:
@@ -53,13 +53,6 @@ class Incoming:
             self.caller = caller
         self._guard.require(caller, entry, kind)
         return caller.credentials
-
-    def ignored_header(self) -> tuple[Header, ...]:
-        """``ExGate-Ignored`` with the names of the parameters that mean nothing here, if there are any."""
-        if not self.ignored:
-            return ()
-        names = [name[:40] for name in self.ignored[:_MOST_IGNORED]]
-        return (header(b"exgate-ignored", ", ".join(names)),)
 
     def idempotency_key(self) -> str:
         """The caller's key, empty if it gave none. Raises InvalidArgument."""

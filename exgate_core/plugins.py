@@ -22,7 +22,7 @@ from .hookcheck import PluginError, hooks_of
 from .hookspecs import EXGATE_API, ModuleHooks, Wrapper
 from .offers import Offer, Registrar
 from .settings import Section
-from .strict import nearest
+from .strict import ALIKE, nearest
 from .tracing import trace_module
 
 __all__ = ["GROUP", "Catalogue", "Offer", "PluginReport", "canonical", "load_catalogue"]
@@ -108,7 +108,7 @@ class Catalogue:
             refused = next((report.refused for report in self.reports if _same(report.package, plugin)), "")
             reason = f"it was refused: {refused}" if refused else "see `exgate plugins`"
             return FailedPrecondition(f"{plugin} offers no exchange {name}{what}; {reason}", reason="NO_PLUGIN")
-        near = nearest(name, self.offers)
+        near = nearest(name, self.offers, ALIKE)
         hint = f"did you mean {near}?" if near and near != name else "install its plugin; `exgate plugins` lists them"
         return NotFound(f"no installed plugin offers an exchange {name}{what}; {hint}", reason="NO_EXCHANGE")
 

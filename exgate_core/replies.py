@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -24,6 +24,7 @@ JSON_HEADERS: tuple[Header, ...] = (
 )
 """On every answer."""
 
+_MOST_IGNORED, _LONGEST_IGNORED = 20, 40
 _EXTENDED = re.compile(rb"(?:^|&)extended=(?:true|1)(?:&|$)", re.IGNORECASE)
 
 
@@ -45,6 +46,12 @@ def header(name: bytes, text: str) -> Header:
     return name, quote(text, safe=" !#$&'()*+,/:;=?@[]~").encode()
 
 
+def ignored(names: Sequence[str]) -> tuple[Header, ...]:
+    """``ExGate-Ignored`` with the names of the parameters that mean nothing here, if there are any."""
+    shown = ", ".join(name[:_LONGEST_IGNORED] for name in names[:_MOST_IGNORED])
+    return (header(b"exgate-ignored", shown),) if names else ()
+
+
 async def respond(send: Send, reply: Reply, head: bool = False) -> None:
     """Send it; the answer to HEAD has headers only."""
     status, headers, body = reply
@@ -53,7 +60,7 @@ async def respond(send: Send, reply: Reply, head: bool = False) -> None:
     await send({"type": "http.response.body", "body": b"" if head else body})
 
 
-def failure(scope: Scope, error: Exception, *more: Header) -> Reply:
+def failure(scope: Mapping[str, Any], error: Exception, *more: Header) -> Reply:
     """Any error as a Status. On orders and cancels it says whether something was sent."""
     known = as_error(error)
     headers = [*JSON_HEADERS, *more]
@@ -71,7 +78,6 @@ def failure(scope: Scope, error: Exception, *more: Header) -> Reply:
     return Reply(known.status, tuple(headers), status_json(known, extended))
 
 
-def is_order(scope: Scope) -> bool:
+def is_order(scope: Mapping[str, Any]) -> bool:
     """Whether the request places or cancels, so that its answer must say whether anything was sent."""
-    path: str = scope["path"]
-    return scope["method"] == "POST" and path.endswith(("/order", "/cancel"))
+    return scope.get("method") == "POST" and str(scope["path"]).endswith(("/order", "/cancel"))

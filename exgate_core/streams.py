@@ -6,14 +6,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import anyio
 
 from .errors import ExGateError, Internal, InvalidArgument, RateLimited, Unavailable, Unimplemented
 from .readers import ReaderClosed
-from .requests import parse_query
-from .status import status_json
+from .replies import Header, failure, header, ignored
+from .requests import parse_bool, parse_query
 
 if TYPE_CHECKING:
     from .models import Market
@@ -32,7 +32,7 @@ GOING_AWAY, POLICY, INTERNAL = 1012, 1008, 1011
 
 _LOG = logging.getLogger("exgate.streams")
 _SINCE_ID = re.compile(r"[!-~]{1,128}")
-_KNOWN = frozenset(("symbol", "since_id"))
+_KNOWN = frozenset(("symbol", "since_id", "extended"))
 _TURN = 4
 _INBOUND, _INBOUND_WINDOW = 100, 10.0
 _CLOSE_DEADLINE = 1.0
@@ -89,8 +89,9 @@ async def pull_trade_socket(
     stream = _Stream(receive, send, scope.get("extensions", {}).get(WRITE), stall)
     try:
         guard.check(scope)
-        entry, market, since_id = await _wanted(scope, gateway)
-        await entry.pull_trade(market, since_id, stream.serve)
+        wanted = await _wanted(scope, gateway)
+        stream.greeting = wanted.headers
+        await wanted.entry.pull_trade(wanted.market, wanted.since_id, stream.serve)
     except ExGateError as error:
         await stream.fail(scope, error)
     except Exception:
@@ -122,31 +123,36 @@ class Capped:
 
 
 async def deny(scope: Mapping[str, Any], send: Send, error: ExGateError) -> None:
-    """Refuse a WebSocket before it is accepted: the HTTP status and the google.rpc.Status of the error."""
+    """Refuse a WebSocket before it is accepted: the HTTP status, headers and google.rpc.Status of the error."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": POLICY, "reason": error.reason})
         return
-    body = status_json(error)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"exgate-reason", error.reason.encode("ascii")),
-    ]
-    await send({"type": "websocket.http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
+    reply = failure(scope, error)
+    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    await send({"type": "websocket.http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": reply.body})
 
 
-async def _wanted(scope: Mapping[str, Any], gateway: Gateway) -> tuple[Entry, Market, str | None]:
+class _Wanted(NamedTuple):
+    entry: Entry
+    market: Market
+    since_id: str | None
+    headers: tuple[Header, ...]
+
+
+async def _wanted(scope: Mapping[str, Any], gateway: Gateway) -> _Wanted:
     if gateway.draining:
-        raise Unavailable("the gateway is stopping.", reason="SHUTTING_DOWN")
-    params, _ = parse_query(scope["query_string"], _KNOWN)
+        raise Unavailable("the gateway is stopping.", reason="SHUTTING_DOWN", retry_after=1)
+    params, unknown = parse_query(scope["query_string"], _KNOWN)
+    parse_bool("extended", params.get("extended"))
     since_id = params.get("since_id") or None
     if since_id is not None and not _SINCE_ID.fullmatch(since_id):
         raise InvalidArgument.of("since_id", "the trade_id of the last trade received")
     entry = await gateway.entry(scope["path_params"]["exchange"])
     if not entry.exchange.has("pull_trade"):
         raise Unimplemented("no installed plugin streams the trades of this exchange.")
-    return entry, entry.exchange.markets.resolve(params.get("symbol", "")), since_id
+    market: Market = entry.exchange.markets.resolve(params.get("symbol", ""))
+    return _Wanted(entry, market, since_id, (header(b"exgate-symbol", market.symbol), *ignored(unknown)))
 
 
 class _Stream:
@@ -154,13 +160,15 @@ class _Stream:
 
     def __init__(self, receive: Receive, send: Send, write: Write | None, stall: float) -> None:
         self._receive, self._send, self._write, self._stall = receive, send, write, stall
+        self.greeting: tuple[Header, ...] = ()
+        """Headers of the answer that accepts."""
         self._accepted = self._gone = self._busy = False
         self._sent = 0
         self._code, self._reason = INTERNAL, ""
 
     async def serve(self, reader: Reader) -> None:
         """Accept, then forward frames until the reader closes, the client leaves or misbehaves."""
-        await self._send({"type": "websocket.accept"})
+        await self._send({"type": "websocket.accept", "headers": list(self.greeting)})
         self._accepted = True
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._listen, tasks.cancel_scope)

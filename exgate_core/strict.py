@@ -14,6 +14,9 @@ from .secrets import Secret, SettingsError, secret_of
 
 T = TypeVar("T")
 
+ALIKE = 0.7
+"""How similar, from 0 to 1, a name must be to that of an exchange to be taken for a misspelling of it."""
+
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$?(?P<path>.*)`)?", re.DOTALL)
 
 

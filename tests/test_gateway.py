@@ -369,6 +369,7 @@ async def test_paper_gives_every_key_a_wallet_of_its_own(tmp_path: Path) -> None
 async def test_what_it_serves_is_told(tmp_path: Path) -> None:
     async with whole(tmp_path, rate=20.0) as (_, caller):
         assert (await caller.get("/v1/nobody/depth?symbol=BTC/USDT")).reason == "UNKNOWN_EXCHANGE"
+        assert "did you mean paper?" in (await caller.get("/v1/papr/markets")).body["message"]
         markets = (await caller.get("/v1/paper/markets")).body["markets"]
         assert {market["symbol"] for market in markets} == {"BTC/USDT", "ETH/USDT", "ETH/BTC"}
         able = (await caller.get("/v1/paper/capabilities")).body
