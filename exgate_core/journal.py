@@ -75,7 +75,7 @@ class Journal:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
-        self._lock = -1
+        self._lock: int | None = None
         self._pruned = 0
 
     async def __aenter__(self) -> Self:
@@ -221,7 +221,7 @@ class Journal:
                 loop.call_soon_threadsafe(_deliver, batch)
         if self._connection is not None:
             self._connection.close()
-        if self._lock >= 0:
+        if self._lock is not None:
             os.close(self._lock)
 
     def _batch(self) -> list[_Job] | None:
@@ -301,9 +301,9 @@ class Journal:
 
     def _open(self, _: object) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             message = f"another gateway uses the journal {self.path}; stop it, or give this one its own state_dir"
             raise JournalError(message, reason="JOURNAL_LOCKED") from None

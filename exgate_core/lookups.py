@@ -33,6 +33,9 @@ _log = logging.getLogger("exgate.orders")
 
 Kind = Literal["ours", "other", "unlike", "nothing", "doubtful", "failed"]
 
+_FIRST: Final[tuple[Kind, ...]] = ("ours", "doubtful", "unlike", "other")
+"""Where an exchange shows several orders, the first of these kinds that there is counts."""
+
 
 class Times(Struct, frozen=True):
     """Moments of the monotonic clock, in seconds."""
@@ -122,11 +125,11 @@ class Lookups:
             return ()
 
     async def _judge(self, row: Row, found: Sequence[Order]) -> Look:
-        looks = [Look(await self._kind(row, order), order) for order in found]
-        for kind in ("ours", "doubtful", "unlike", "other"):
-            fitting = [look for look in looks if look.kind == kind]
+        kinds = [(await self._kind(row, order), order) for order in found]
+        for kind in _FIRST:
+            fitting = [order for its_kind, order in kinds if its_kind == kind]
             if fitting:
-                return max(fitting, key=lambda look: look.order.time if look.order else 0)
+                return Look(kind, max(fitting, key=lambda order: order.time))
         return Look("nothing")
 
     async def _kind(self, row: Row, order: Order) -> Kind:

@@ -107,6 +107,13 @@ async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     assert "j.db" in modes
 
 
+async def test_a_folder_that_cannot_be_made_is_an_error_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match=r"j\.db"):
+        async with Journal(tmp_path / "file" / "j.db"):
+            pass
+
+
 async def test_a_file_that_is_no_database_is_an_error_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "j.db").write_bytes(b"not a database at all" * 100)
     with pytest.raises(JournalError, match=r"j\.db"):

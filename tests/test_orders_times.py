@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -161,21 +162,36 @@ async def test_an_outcome_is_written_three_times_before_it_is_told_without(virtu
         assert row is not None and (row.state, row.order_id) == (rows.PLACED, "1001")
 
 
-@pytest.mark.parametrize("happens", ["accept", "drop_after"])
+@pytest.mark.parametrize(("happens", "known"), [("accept", 0.0), ("drop_after", 0.39)])
 async def test_a_gateway_that_is_torn_down_still_tries_again_to_write_what_it_knows(
-    virtual: Virtual, tmp_path: Path, happens: str
+    virtual: Virtual, tmp_path: Path, happens: str, known: float
 ) -> None:
     desk = Timed(virtual=virtual)
     desk.script.append(happens)
+    desk.finds.extend(["fail"] * 7)
     async with opened(virtual, tmp_path) as room:
-        room.broken.add("journal.outcome")
         request = asyncio.ensure_future(room.place(desk))
-        await anyio.sleep(0.02)
+        while not desk.sends:
+            await anyio.lowlevel.checkpoint()
+        await anyio.sleep(max(known - 0.02, 0.0))
+        room.broken.add("journal.outcome")
+        await anyio.sleep(0.04)
         room.broken.clear()
     await asyncio.gather(request, return_exceptions=True)
     async with opened(virtual, tmp_path) as room:
         row = await room.journal.by_key(desk.identity, "k:k")
         assert row is not None and (row.state, row.order_id) == (rows.PLACED, "1000")
+
+
+async def test_a_stop_that_gives_up_waiting_cuts_no_order_that_the_disk_holds_up(room: Room) -> None:
+    desk = Desk()
+    room.held["journal.intent"] = threading.Event()
+    request = asyncio.ensure_future(room.place(desk))
+    for _ in range(5):
+        await anyio.lowlevel.checkpoint()
+    assert await room.orders.drain(0.01) is False
+    room.held.pop("journal.intent").set()
+    assert (await request).order_id == "1000"
 
 
 async def _mend(room: Room, seconds: float) -> None:

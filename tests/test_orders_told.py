@@ -110,6 +110,9 @@ async def test_after_a_day_a_used_key_is_refused_without_an_id_that_there_is_not
     desk.script.append("refuse")
     await failure(lambda: room.place(desk))
     await room.place(desk, key="placed")
+    room.clock.ahead = 24 * 3600.0 - 1
+    assert isinstance(await failure(lambda: room.place(desk)), Refused)
+    assert (await room.place(desk, key="placed")).order_id == "1000"
     room.clock.ahead = 24 * 3600.0 + 1
     refused, placed = await failure(lambda: room.place(desk)), await failure(lambda: room.place(desk, key="placed"))
     assert (type(refused), refused.metadata.get("order_id")) == (AlreadyExists, None)

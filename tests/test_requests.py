@@ -67,6 +67,13 @@ def test_a_body_that_is_no_json_is_called_so_with_the_place() -> None:
     assert "'" not in refused(b'{"a": "' + b"b" * 60 + b'"}').message  # the whole text isn't repeated
 
 
+def test_a_field_is_shown_as_it_was_sent_but_never_with_control_characters() -> None:
+    assert refused(place_with(größe="1")).violations[0].field == "größe"
+    assert refused(place_with(**{"a\nb": "1"})).violations[0].field == "a\\nb"
+    assert refused(place_with(**{"x" * 40: "1"})).violations[0].field == "x" * 40
+    assert refused(place_with(**{"x" * 41: "1"})).violations[0].field == "x" * 37 + "..."
+
+
 def test_a_byte_order_mark_is_named() -> None:
     assert "byte order mark" in refused(b"\xef\xbb\xbf{}").message
 

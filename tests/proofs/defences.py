@@ -122,8 +122,8 @@ DEFENCES = (
     Defence(
         "one gateway per journal",
         "exgate_core/journal.py",
-        "fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        "fcntl.flock(self._lock, fcntl.LOCK_UN)",
+        "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(lock, fcntl.LOCK_UN)",
         "tests/test_journal.py::test_only_one_gateway_holds_the_file",
     ),
     Defence(
