@@ -232,10 +232,25 @@ async def test_a_look_that_fails_is_not_a_miss(error: str) -> None:
         ("OpenOrders", ("", "mine-1")),
         ("ClosedOrders", ("", "mine-1")),
     ):
-        async with stage((endpoint, said(error))) as here:
+        async with stage((endpoint, said(error)), (endpoint, said(error))) as here:
             with pytest.raises(ExGateError) as caught:
                 await here.account.find_order(None, *names)
             assert not isinstance(caught.value, NotFound)
+
+
+async def test_a_second_place_that_fails_once_is_asked_again_without_the_first() -> None:
+    async with stage(("ClosedOrders", said("EService:Busy"))) as here:
+        assert await here.account.find_order(None, "", "mine-1") == []
+        assert sent(here.exchange) == ["OpenOrders", "ClosedOrders", "ClosedOrders"]
+
+
+@pytest.mark.parametrize(("endpoint", "error"), [("OpenOrders", "EService:Busy"), ("ClosedOrders", "EAPI:Rate limit")])
+async def test_what_failed_before_anything_was_learned_or_for_a_limit_is_not(endpoint: str, error: str) -> None:
+    async with stage((endpoint, said(error))) as here:
+        with pytest.raises(ExGateError):
+            await here.account.find_order(None, "", "mine-1")
+        assert sent(here.exchange)[-1] == endpoint
+        assert sent(here.exchange).count(endpoint) == 1
 
 
 # -- nonces
@@ -374,6 +389,22 @@ async def test_a_limit_of_the_address_holds_for_public_data_too(error: str) -> N
         assert sent(here.exchange) == ["BalanceEx"]
         here.clock.mono += 5.0
         await here.account.place_order(order())
+
+
+async def test_a_limit_of_the_address_fills_no_counter_of_the_key() -> None:
+    async with stage(("BalanceEx", said("EGeneral:Too many requests")), tier="starter", deadline=1.0) as here:
+        with pytest.raises(RateLimited):
+            await here.account.balances()
+        here.clock.mono += 3.0
+        for _ in range(10):
+            await here.account.balances()
+
+
+async def test_an_order_whose_time_is_over_when_its_turn_comes_is_sent_or_not_but_never_half() -> None:
+    async with stage(deadline=0.5) as here:
+        here.budget.pause(0.5)
+        await here.account.place_order(order())
+        assert sent(here.exchange) == ["AddOrder"]
 
 
 async def test_orders_keep_within_the_transaction_counter_of_their_pair() -> None:

@@ -177,7 +177,7 @@ LIMITED = [
     ("EAPI:Rate limit exceeded", 5.0),
     ("EOrder:Rate limit exceeded", 5.0),
     ("EOrder:Domain rate limit exceeded", 5.0),
-    ("EGeneral:Too many requests", 5.0),
+    ("EGeneral:Too many requests", 3.0),
     ("EGeneral:Temporary lockout", 900.0),
     ("EAuth:Too many requests", 60.0),
     ("EAuth:Rate limit exceeded", 60.0),

@@ -125,7 +125,7 @@ class KrakenAccount:
         found = privates.orders(answer.open, self._known(), client_order_id)
         if found:
             return found
-        closed = await self._desk.ask("ClosedOrders", asked | {"without_count": "true"}, privates.CLOSED)
+        closed = await self._desk.look("ClosedOrders", asked | {"without_count": "true"}, privates.CLOSED)
         return privates.orders(closed.closed, self._known(), client_order_id)
 
     async def _by_id(self, order_id: str) -> list[Order]:

@@ -15,7 +15,7 @@ import msgspec
 
 from exgate_core.budget import Lane
 from exgate_core.client import Context
-from exgate_core.errors import ExGateError, FailedPrecondition, NotSent, RateLimited, Refused
+from exgate_core.errors import ExGateError, FailedPrecondition, NotSent, RateLimited, Refused, Unavailable
 from exgate_core.fetch import Response, bad_answer, decode
 
 from . import failures, keys, signing
@@ -32,6 +32,8 @@ _GRACE: Final[Mapping[Lane, float]] = {"orders": 0.5, "cancels": 0.5, "data": 0.
 _TRIES: Final = 3
 _PATIENCE: Final = 2.0
 """Seconds that an order or a cancel may wait: later it is another order."""
+_PAUSE: Final = 0.1
+"""Seconds before a question to which no usable answer came is put once more."""
 _SHARE: Final = 0.4
 """The part of a request's deadline that an order or a cancel has: looking after it takes the rest."""
 _DEADLINE: Final = "eadline"
@@ -91,6 +93,17 @@ class Desk:
                     raise
         raise AssertionError
 
+    async def look(self, name: str, fields: Mapping[str, str], decoder: msgspec.json.Decoder[Answer[T]]) -> T:
+        """Look in one more place for what others don't have. One failure makes what they said no less true, so this
+        place is asked once more before all is for nothing. Raises what ``ask`` does the second time."""
+        try:
+            return await self.ask(name, fields, decoder)
+        except Unavailable as error:
+            if error.retry_after is not None:
+                raise
+        await self._sleep(_PAUSE)
+        return await self.ask(name, fields, decoder)
+
     async def place(self, pair: str, fields: Mapping[str, str]) -> Placed:
         """One order, sent once, within the pair's transaction counter. Raises like ``ask``."""
         self._check_pause(pair)
@@ -123,11 +136,18 @@ class Desk:
     async def _send(self, name: str, fields: Mapping[str, str], lane: Lane, until: float) -> Response:
         """``until``: the last moment to leave; a change has its own time from then on, a question none besides."""
         self._check_pause(keys.LOCKOUT)
-        with anyio.move_on_after(max(0.0, until - self.clock.monotonic())) as waiting:
-            async with self.key.turn.held(lane) as hold:
-                waiting.deadline = float("inf")
-                return await self._post(name, fields, lane, until, hold)
-        raise NotSent("Other requests with the same API key took too long. Nothing was sent.", retry_after=1.0)
+        await self._pass_budget(until)  # not while others wait for the turn
+        hold: keys.Hold | None = None
+        # The limit ends before anything is sent: it could strike in the moment in which the request leaves.
+        with anyio.move_on_after(max(0.0, until - self.clock.monotonic())):
+            hold = await self.key.turn.take(lane)
+        if hold is None:
+            text = "Other requests with the same API key took too long. Nothing was sent."
+            raise NotSent(text, retry_after=1.0)
+        try:
+            return await self._post(name, fields, lane, until, hold)
+        finally:
+            hold.end()
 
     def _filled(self, counted: str, wait: float) -> None:
         """Kraken's counter is full, whatever ours says: others use the account too."""
@@ -147,8 +167,7 @@ class Desk:
 
     async def _post(self, name: str, fields: Mapping[str, str], lane: Lane, until: float, hold: keys.Hold) -> Response:
         """Send, and end the turn when the answer is there or the grace is over."""
-        if self._budget is not None:  # the pauses of the whole exchange; signed things must not wait
-            await self._budget.take(0, "cancels", until - self.clock.monotonic())
+        await self._pass_budget(until)  # signed things must not wait
         path = f"/0/private/{name}"
         nonce = self.key.nonces.next(self.clock.time(), self._unit)
         body = signing.encoded(nonce, fields)
@@ -174,6 +193,11 @@ class Desk:
         assert result is not None
         raise result
 
+    async def _pass_budget(self, until: float) -> None:
+        """Wait for the pauses of the whole exchange."""
+        if self._budget is not None:
+            await self._budget.take(0, "cancels", until - self.clock.monotonic())
+
     async def _after_grace(self, seconds: float, hold: keys.Hold) -> None:
         await self._sleep(seconds)
         hold.end()
@@ -188,9 +212,10 @@ class Desk:
 
     def _result(self, response: Response, answer: Answer[T], counted: str) -> T:
         """``counted``: the counter that the request is counted on, ``CALLS`` or a pair."""
-        if failures.stated(answer.error):
+        texts = failures.stated(answer.error)
+        if texts:
             error = failures.of_question(answer.error, self.clock.time())
-            if isinstance(error, RateLimited):
+            if isinstance(error, RateLimited) and not failures.is_of_address(texts):
                 locked = any(text.startswith(failures.LOCKOUT) for text in answer.error)
                 self._filled(keys.LOCKOUT if locked else counted, error.retry_after or 0.0)
             raise error

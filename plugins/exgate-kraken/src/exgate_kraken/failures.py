@@ -2,7 +2,9 @@
 
 Sources: docs.kraken.com, "Spot Error Messages" and "Spot REST Introduction" (Error Details: any status but 200 means
 that a request had trouble reaching Kraken), read at 2026-05-27; "Spot REST Rate Limits" (Errors), read at 2026-08;
-support.kraken.com, "API error messages". An error is ``<severity><category>:<description>[:<more>]``.
+support.kraken.com, "API error messages" and "What are the API rate limits?": one public call a second is never too much
+for an address, and what is gets turned away "for a few seconds".
+An error is ``<severity><category>:<description>[:<more>]``.
 
 An order counts as refused only where the error comes from a check before the matching engine, or from the engine's own
 rejection. ``EService`` and internal errors tell nothing: the order may be in the book.
@@ -28,7 +30,7 @@ _WAITS: Final[Mapping[str, float]] = {
     "EAPI:Rate limit exceeded": 5.0,
     "EOrder:Rate limit exceeded": 5.0,
     "EOrder:Domain rate limit exceeded": 5.0,
-    "EGeneral:Too many requests": 5.0,
+    "EGeneral:Too many requests": 3.0,
     "EGeneral:Temporary lockout": 900.0,
     "EAuth:Rate limit exceeded": 60.0,
     "EAuth:Too many requests": 60.0,
@@ -94,6 +96,11 @@ def proven(errors: Sequence[str], now: float) -> ExGateError | None:
     if any(text.startswith("EOrder:Unknown order") for text in texts):
         return NotFound(f"Kraken has no such open order: {said}")
     return Refused(said, reason=_reason(texts))
+
+
+def is_of_address(texts: Sequence[str]) -> bool:
+    """Whether only the address has asked too much: that says nothing of the account's counters."""
+    return all(text.startswith(_OF_ADDRESS) for text in texts)
 
 
 def pause_of(texts: Sequence[str], now: float) -> float:

@@ -49,7 +49,7 @@ _UNKNOWN: Final = (
 _LIMITED: Final = {
     "EAPI:Rate limit exceeded": 5.0,
     "EOrder:Rate limit exceeded": 5.0,
-    "EGeneral:Too many requests": 5.0,
+    "EGeneral:Too many requests": 3.0,
     "EService:Throttled": 5.0,
     "EGeneral:Temporary lockout": 900.0,
 }

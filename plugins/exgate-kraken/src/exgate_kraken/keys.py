@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -36,20 +34,14 @@ class Turn:
         self._arrivals = 0
         self._waiting: list[tuple[int, int, anyio.Event]] = []
 
-    @asynccontextmanager
-    async def held(self, lane: Lane) -> AsyncIterator[Hold]:
-        """Wait for the turn; it ends with the block, or before that with ``Hold.end``."""
-        await self._take(_RANK[lane])
-        hold = Hold(self)
-        try:
-            yield hold
-        finally:
-            hold.end()
+    async def take(self, lane: Lane) -> Hold:
+        """Wait for the turn; whoever has it must ``end`` it."""
+        if self._taken:
+            await self._wait(_RANK[lane])
+        self._taken = True
+        return Hold(self)
 
-    async def _take(self, rank: int) -> None:
-        if not self._taken:
-            self._taken = True
-            return
+    async def _wait(self, rank: int) -> None:
         self._arrivals += 1
         entry = rank, self._arrivals, anyio.Event()
         heapq.heappush(self._waiting, entry)
