@@ -36,6 +36,8 @@ def test_the_exchanges_strings_come_out_best_first() -> None:
 def test_prices_that_no_float_tells_apart_stay_two_levels() -> None:
     made = book([("12345678901.123456781", "1"), ("12345678901.123456782", "2")], [])
     assert made.top(9).bids == (("12345678901.123456782", "2"), ("12345678901.123456781", "1"))
+    tiny = "0." + "0" * 23
+    assert book([(tiny + "1", "1"), (tiny + "20", "1")], []).top(1).bids == ((tiny + "20", "1"),)
 
 
 @pytest.mark.parametrize("zero", ["0", "0.0", "0.00000000", "00.0"])
@@ -59,8 +61,11 @@ def test_old_deltas_are_dropped_and_the_first_may_overlap() -> None:
 
 def test_a_gap_breaks_until_the_next_snapshot() -> None:
     made = book([("1", "1")], [("2", "1")])
+    assert made.encoded(1) is made.encoded(1)
     assert not made.apply(delta(11, 12))
     assert "gap" in made.fault
+    with pytest.raises(Unavailable, match="gap"):
+        made.encoded(1)
     assert not made.apply(delta(10, 11))
     assert not made.covers(1)
     with pytest.raises(Unavailable, match="gap"):

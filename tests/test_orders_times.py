@@ -11,13 +11,14 @@ from pathlib import Path
 
 import anyio
 import pytest
+from msgspec import structs
 
 from exgate_core import rows
 from exgate_core.errors import OutcomeUnknown, Refused
 from exgate_core.models import CancelResult, Market, Order, OrderRequest
 from exgate_core.orders import Placed
 from tests.support.desk import Desk
-from tests.support.room import Room, anyio_backend, failure, opened, room, virtual
+from tests.support.room import Room, anyio_backend, failure, foreign, opened, room, virtual
 from tests.support.virtual import Virtual
 
 __all__ = ["anyio_backend", "room", "virtual"]  # fixtures: pytest finds them by their names here
@@ -35,6 +36,8 @@ class Timed(Desk):
     virtual: Virtual = field(default_factory=Virtual)
     settle: float = 0.8
     deaf: bool = False
+    slow: float = 0.0
+    """Seconds before it answers what it is asked."""
     sent: float = 0.0
     asked: list[float] = field(default_factory=list)
 
@@ -50,6 +53,7 @@ class Timed(Desk):
 
     async def find_order(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
         self.asked.append(self.virtual.runtime.clock.monotonic() - self.sent)
+        await anyio.sleep(self.slow)
         return await super().find_order(market, order_id, client_order_id)
 
 
@@ -108,6 +112,15 @@ async def test_a_quick_answer_leaves_the_next_question_its_short_limit(virtual: 
     assert desk.asked == sums(0.0, 0.25, 0.8 + 0.5)
 
 
+async def test_a_slow_answer_doubles_the_time_that_the_next_question_has(virtual: Virtual, tmp_path: Path) -> None:
+    desk = Timed(virtual=virtual, settle=20.0, slow=0.6)
+    desk.script.append("drop_after")
+    desk.finds.extend(["fail", "hang"])
+    async with opened(virtual, tmp_path, deadline=3.2) as room:
+        assert (await room.place(desk)).order_id == "1000"
+    assert desk.asked == sums(0.0, 0.6 + 0.25, 1.2 + 0.5)
+
+
 async def test_a_cancel_without_an_answer_is_looked_up_until_its_deadline(virtual: Virtual, tmp_path: Path) -> None:
     desk = Timed(virtual=virtual, deaf=True)
     async with opened(virtual, tmp_path, deadline=8) as room:
@@ -146,6 +159,24 @@ async def test_after_a_restart_not_there_is_believed_when_the_send_must_have_set
         _, seconds = await told(virtual, room.orders.reconcile(desk))
         assert seconds == pytest.approx(left, abs=0.02)
         assert (await room.journal.show(row.id)).state == rows.REFUSED  # type: ignore[union-attr]
+
+
+async def test_a_start_keeps_what_it_found_though_the_disk_fails(virtual: Virtual, tmp_path: Path) -> None:
+    desk = Timed(virtual=virtual)
+    async with opened(virtual, tmp_path) as room:
+        desk.gate = asyncio.Event()
+        request = asyncio.ensure_future(room.place(desk))
+        while not desk.sends:
+            await anyio.lowlevel.checkpoint()
+        room.tasks.cancel_scope.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    async with opened(virtual, tmp_path) as room:
+        (row,) = await room.journal.undecided(desk.identity)
+        desk.ledger.append(structs.replace(foreign(room.clock.time(), "7"), client_order_id=row.client_order_id))
+        room.broken.add("journal.outcome")
+        await room.orders.reconcile(desk)
+        assert (await room.place(desk)).order_id == "7"
+    assert desk.sends == 1
 
 
 async def test_an_outcome_is_written_three_times_before_it_is_told_without(virtual: Virtual, tmp_path: Path) -> None:

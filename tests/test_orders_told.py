@@ -9,6 +9,7 @@ import anyio
 import pytest
 from msgspec import structs
 
+from exgate_core import outcomes
 from exgate_core.errors import Aborted, AlreadyExists, NotSent, OutcomeUnknown, Refused
 from exgate_core.models import CancelResult, Market, Order, OrderRequest
 from exgate_core.orders import Placed
@@ -144,6 +145,29 @@ async def test_how_old_an_order_with_our_id_may_be_to_be_ours(room: Room, older:
     assert type(told) is kind
 
 
+@pytest.mark.parametrize(
+    ("shown", "kind"),
+    [
+        ({"type": "market", "price": "5"}, Placed),
+        ({"price": "0"}, Placed),
+        ({"price": "5"}, OutcomeUnknown),
+        ({"amount": "0"}, Placed),
+        ({"amount": "2"}, OutcomeUnknown),
+    ],
+)
+async def test_price_and_amount_are_compared_where_both_tell_them(
+    room: Room, shown: dict[str, str], kind: type[object]
+) -> None:
+    class Odd(Desk):
+        async def find_order(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
+            return [structs.replace(order, **shown) for order in self.ledger]
+
+    desk = Odd()
+    desk.script.append("drop_after")
+    [told] = await asyncio.gather(room.place(desk), return_exceptions=True)
+    assert type(told) is kind
+
+
 async def test_an_exchanges_text_is_told_up_to_three_hundred_characters(room: Room) -> None:
     class Wordy(Desk):
         async def place_order(self, order: OrderRequest) -> str:
@@ -151,3 +175,11 @@ async def test_an_exchanges_text_is_told_up_to_three_hundred_characters(room: Ro
 
     error = await failure(lambda: room.place(Wordy()))
     assert f" {'x' * 300}. Nothing was sent." in error.message
+
+
+def test_what_was_added_to_an_error_on_its_way_is_told() -> None:
+    error = NotSent("no route")
+    error.message = "no route to the exchange. Nothing was sent."
+    assert outcomes.text_of(error) == "no route to the exchange"
+    assert outcomes.text_of(ValueError("  two\nlines. ")) == "two lines"
+    assert outcomes.text_of(ValueError()) == "ValueError"
