@@ -53,10 +53,8 @@ def _candidates(rule: ClientIds, digest: bytes) -> Iterator[str]:
     room = rule.max_length - len(rule.prefix)
     number = str(int.from_bytes(digest)).lstrip("0")
     hexadecimal = digest.hex()
-    shapes = ("",) if rule.digits_only else (hexadecimal, hexadecimal.upper())
     for length in range(min(room, _LONGEST_HASH), _SHORTEST - 1, -1):
-        for shape in shapes:
-            if shape:
-                yield rule.prefix + shape[:length]
+        yield rule.prefix + hexadecimal[:length]
+        yield rule.prefix + hexadecimal[:length].upper()
         if length <= _LONGEST_NUMBER:
             yield rule.prefix + number[:length]

@@ -138,6 +138,15 @@ def test_a_window_that_is_just_full_is_known_whole_and_one_that_overflowed_is_no
     assert made.top(500).bids == (("9", "1"), ("8", "1"))
 
 
+def test_where_nobody_told_how_many_levels_there_are_no_more_than_these_are_certain() -> None:
+    made = Book()
+    assert made.reset(Depth(bids=[("9", "1"), ("8", "1")], asks=[("10", "1"), ("11", "1")], last_update_id=10))
+    assert made.covers(2)
+    assert not made.covers(3)
+    assert made.apply(delta(10, 11, [("7", "1")]))
+    assert made.top(9).bids == (("9", "1"), ("8", "1"))
+
+
 def test_a_side_shorter_than_asked_is_known_whole() -> None:
     made = book([("9", "1")], [("10", "1")], levels=2)
     assert made.covers(500)

@@ -61,6 +61,18 @@ def test_depth_to_the_letter() -> None:
     )
 
 
+@pytest.mark.parametrize(("bids", "asks"), [([], []), ([("1.5", "2")], []), ([("1.5", "2"), ("1", "3")], [("2", "1")])])
+def test_a_book_of_plain_numbers_costs_no_encoder(monkeypatch: pytest.MonkeyPatch, bids: Any, asks: Any) -> None:
+    depth = Depth(bids=bids, asks=asks, last_update_id=7, timestamp=9)
+    odd = Depth(bids=[*bids, ("\\", "1")], asks=asks)
+    with monkeypatch.context() as without:
+        without.setattr("exgate_core.contract.encode", lambda value: b"the encoder")
+        body = contract.depth_json(depth)
+        assert contract.depth_json(odd) == b"the encoder"
+    assert json.loads(body)["bid_list"] == [{"bid": [{"price": price, "amount": amount} for price, amount in bids]}]
+    assert json.loads(body)["ask_list"] == [{"bid": [{"price": price, "amount": amount} for price, amount in asks]}]
+
+
 def test_trades_to_the_letter() -> None:
     items = [contract.trade_json(TRADE), contract.trade_json(TRADE)]
     row = (

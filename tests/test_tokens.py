@@ -218,6 +218,7 @@ def test_only_digests_are_kept_and_only_their_owner_reads_them(
     assert made not in json.dumps(token(tmp_path, "list", capsys=capsys))
     grants = Grants(tmp_path)
     assert len(grants.digests()) == 1
+    assert grants.digests() is grants.digests(), "read once"
     file.chmod(0o644)
     assert grants.digests() == {}
     with pytest.raises(FailedPrecondition, match="others can read"):
