@@ -209,10 +209,21 @@ def tls_files(server: Server) -> tuple[str, str] | None:
 def load_tokens(state_dir: Path) -> Tokens:
     """The token of this gateway, made at the first start. Only its digest is kept.
 
-    Raises FailedPrecondition where others than the owner can read the file.
+    Raises FailedPrecondition where others than the owner can read the file, or the gateway can't.
     """
     path = state_dir / TOKEN_FILE
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _read_tokens(path) if path.exists() else _new_tokens(path)
+    except OSError as error:
+        raise FailedPrecondition(
+            f"{error.filename or state_dir}: {error.strerror}; the gateway keeps its journal and its token in "
+            f"{state_dir}, which it must be able to read and write: mend its owner, or set server.state_dir.",
+            reason="STATE_DIR",
+        ) from None
+
+
+def _new_tokens(path: Path) -> Tokens:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -86,7 +86,8 @@ class Grants:
         return found
 
     def add(self, name: str, now_ms: int, *, allow: Iterable[str], max_order: Mapping[str, str], rate: float) -> str:
-        """Make a token and return it: it is shown this once. Raises InvalidArgument, AlreadyExists."""
+        """Make a token and return it: it is shown this once. Raises InvalidArgument, AlreadyExists and, as
+        ``read`` does, FailedPrecondition."""
         if not NAME.fullmatch(name) or name == OWNER.name:
             raise InvalidArgument.of("name", f"a-z, 0-9, _ and -, at most 32, and not {OWNER.name!r}")
         grants = self.read()
@@ -105,7 +106,7 @@ class Grants:
         return token
 
     def revoke(self, name: str) -> None:
-        """A running gateway refuses the token from its next request on. Raises NotFound."""
+        """A running gateway refuses the token from its next request on. Raises NotFound, FailedPrecondition."""
         grants = self.read()
         left = [grant for grant in grants if grant.name != name]
         if len(left) == len(grants):
@@ -113,10 +114,17 @@ class Grants:
         self._write(left)
 
     def _write(self, grants: list[Grant]) -> None:
+        try:
+            self._replace(msgspec.json.format(msgspec.json.encode(grants)))
+        except OSError as error:
+            message = f"{self._path} can't be written: {error.strerror}; run this as the user that runs the gateway"
+            raise FailedPrecondition(message, reason="TOKEN_FILE") from None
+
+    def _replace(self, text: bytes) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self._path.with_suffix(".new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(grants)))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, self._path)

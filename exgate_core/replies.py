@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from .settling import as_error, settle
+from .settling import advise, settle
 from .status import status_json
 
 Scope = MutableMapping[str, Any]
@@ -62,10 +62,9 @@ async def respond(send: Send, reply: Reply, head: bool = False) -> None:
 
 def failure(scope: Mapping[str, Any], error: Exception, *more: Header) -> Reply:
     """Any error as a Status. On orders and cancels it says whether something was sent."""
-    known = as_error(error)
+    known = settle(error, may_have_left=False) if is_order(scope) else advise(error)
     headers = [*JSON_HEADERS, *more]
     if is_order(scope):
-        known = settle(known, may_have_left=False)
         headers.append((b"exgate-outcome", known.metadata["outcome"].encode()))
     if known.metadata.get("client_order_id"):
         headers.append(header(b"exgate-client-order-id", known.metadata["client_order_id"]))

@@ -124,7 +124,7 @@ class Section(Struct, frozen=True, kw_only=True):
     upstream_prefix: str = ""
     """Put before every upstream address: ``http://127.0.0.1:9443/``."""
     proxy: str = ""
-    """The address of an HTTP or SOCKS proxy."""
+    """The address of an HTTP proxy (CONNECT)."""
     sandbox: bool = False
     settle: Annotated[float, Meta(ge=0, le=86_400)] | None = None
     """Seconds after which "not found" proves that an order never arrived; None = as the adapter says."""
@@ -287,6 +287,8 @@ class _Loader:
             self._fail(path, "a paper account takes no keys: it never signs anything")
         if section.upstream_prefix and urlsplit(section.upstream_prefix).scheme not in ("http", "https"):
             self._fail(f"{path}.upstream_prefix", "expected an address that begins with http:// or https://")
+        if section.proxy and not re.match("https?://[^/]", section.proxy):
+            self._fail(f"{path}.proxy", "expected the address of an HTTP proxy, such as http://127.0.0.1:3128")
         if section.api_key is not None and section.exposed_prefix:
             self._fail(f"{path}.upstream_prefix", "credentials would cross the network in plain text; use https://")
 

@@ -34,7 +34,7 @@ _NOT_SENT = (RateLimited, NotSent)
 _NOTHING, _MAYBE = "Nothing was sent.", "It may have been sent."
 _ENDINGS = (_NOTHING, _MAYBE, "No order was placed.", "Nothing was canceled.")
 _RETRY_AFTER = 1.0
-"""Seconds after which to resend what was certainly not sent, where nobody knows better."""
+"""Seconds after which to send again what is safe to send again, where nobody knows better."""
 
 
 def as_error(error: Exception) -> ExGateError:
@@ -59,6 +59,16 @@ def settle(error: Exception, *, may_have_left: bool) -> ExGateError:
         known.retry_after = _RETRY_AFTER
     if not known.message.endswith(_ENDINGS):
         known.message = f"{_sentence(known.message)} {_ending(known, outcome, may_have_left)}"
+    return known
+
+
+def advise(error: Exception) -> ExGateError:
+    """What to tell of a question that changed nothing: where it may simply be asked again, also when."""
+    known = as_error(error)
+    if known.status not in (503, 504) or known.retry_after is not None:
+        return known
+    known = _copy(known)
+    known.retry_after = _RETRY_AFTER
     return known
 
 

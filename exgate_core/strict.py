@@ -34,6 +34,8 @@ def convert(data: Mapping[str, Any], into: type[T], origin: Callable[[str], str]
         assert found is not None
         place = (path + (found["path"] or "")).removeprefix(".")
         what = found["what"].replace("`", "")
+        if what.startswith("Invalid enum value"):
+            what = "; ".join(filter(None, (what, _choices(inspect.type_info(into), found["path"] or ""))))
         raise SettingsError(at(origin(place), place, what[:1].lower() + what[1:])) from None
 
 
@@ -69,6 +71,17 @@ def _unknown(kind: inspect.Type, data: object, path: str) -> Iterator[tuple[str,
             yield place, list(fields or ())
         else:
             yield from _unknown(inner, value, place)
+
+
+def _choices(kind: inspect.Type, path: str) -> str:
+    """What may stand at a path into a Struct instead of a text that may not; empty where that is hard to tell."""
+    for name in filter(None, path.split(".")):
+        fields = kind.fields if isinstance(kind, inspect.StructType) else ()
+        kind = next((field.type for field in fields if field.encode_name == name), inspect.AnyType())
+    members = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    texts = [f'"{text}"' for member in members if isinstance(member, inspect.LiteralType) for text in member.values]
+    texts += ["a list" for member in members if isinstance(member, inspect.VarTupleType | inspect.ListType)]
+    return f"it may be {' or '.join(filter(None, (', '.join(texts[:-1]), texts[-1])))}" if texts else ""
 
 
 def _custom(kind: type, value: object, where: str) -> object:

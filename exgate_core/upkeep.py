@@ -12,13 +12,13 @@ import click
 import msgspec
 
 from . import pluginverbs, tables
-from .errors import ExGateError, NotFound
+from .errors import ExGateError, FailedPrecondition, NotFound
 from .verbs import Options, common, say
 
 if TYPE_CHECKING:
     from .plugins import Catalogue, PluginReport
     from .rows import Row
-    from .settings import Settings
+    from .settings import Section, Settings
 
 _LISTED = ("id", "state", "account", "symbol", "side", "order_id", "client_order_id", "created")
 
@@ -63,7 +63,13 @@ def resolve(options: Options, row: int, order_id: str, never_placed: bool) -> No
         raise click.UsageError("say either --placed ORDER_ID or --never-placed")
     import asyncio
 
-    settled = asyncio.run(_resolve(_journal_path(options), row, order_id))
+    try:
+        settled = asyncio.run(_resolve(_journal_path(options), row, order_id))
+    except ExGateError as error:
+        if error.reason != "JOURNAL_LOCKED":
+            raise
+        message = "the gateway runs, and it alone writes its journal; stop it, resolve, and start it again"
+        raise FailedPrecondition(message, reason=error.reason) from None
     options.print(_plain(settled), _fields(settled))
 
 
@@ -129,20 +135,33 @@ def _problem(report: PluginReport) -> str:
 
 
 def _problems(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
-    from .settings import plugin_settings
+    from .access import check_bind
+    from .secrets import SettingsError
 
+    try:
+        check_bind(settings.server)
+    except ExGateError as error:
+        yield f"server: {error.message}"
     for report in catalogue.reports:
         if report.refused:
             yield f"plugin {report.package}: {report.refused}"
     for name, section in settings.exchanges.items():
         try:
-            offers = catalogue.public(section.exchange, section.plugin)
-            if section.credentials is not None or section.account:
-                offers = (*offers, catalogue.private(name, section))
-            for offer in offers:
-                plugin_settings(settings, name, offer.settings, [other.settings for other in catalogue.beside(section)])
+            _check_section(settings, catalogue, name, section)
+        except SettingsError as error:
+            yield error.message  # names the key itself
         except ExGateError as error:
-            yield error.message
+            yield f"exchanges.{name}: {error.message}"
+
+
+def _check_section(settings: Settings, catalogue: Catalogue, name: str, section: Section) -> None:
+    from .settings import plugin_settings
+
+    offers = catalogue.public(section.exchange, section.plugin)
+    if section.credentials is not None or section.account:
+        offers = (*offers, catalogue.private(name, section))
+    for offer in offers:
+        plugin_settings(settings, name, offer.settings, [other.settings for other in catalogue.beside(section)])
 
 
 def _journal_path(options: Options) -> Path:
@@ -166,8 +185,11 @@ def _read(options: Options, where: str, *values: object) -> list[Row]:
     path = _journal_path(options)
     if not path.exists():
         return []
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        return rows.select(connection, where, *values)
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return rows.select(connection, where, *values)
+    except sqlite3.Error as error:
+        raise FailedPrecondition(f"the journal {path} can't be read: {error}", reason="JOURNAL_UNREADABLE") from None
 
 
 async def _resolve(path: Path, row: int, order_id: str) -> Row:

@@ -312,6 +312,13 @@ def test_the_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> N
     assert guard(made).caller(scope(("authorization", f"Bearer {token}"))).grant == OWNER
 
 
+def test_a_state_folder_that_can_not_be_used_is_named_with_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FailedPrecondition, match=r"file.*server\.state_dir") as caught:
+        load_tokens(tmp_path / "file" / "state")
+    assert caught.value.reason == "STATE_DIR"
+
+
 def test_a_token_may_have_twenty_characters_and_no_fewer(tmp_path: Path) -> None:
     file = tmp_path / TOKEN_FILE
     for length in (20, 19):

@@ -11,6 +11,7 @@ from exgate_core import contract
 from exgate_core.access import Caller
 from exgate_core.app import make_app
 from exgate_core.errors import (
+    DeadlineExceeded,
     InvalidArgument,
     NotFound,
     PermissionDenied,
@@ -340,6 +341,7 @@ async def test_the_guard_comes_first(app: Any, gateway: FakeGateway, guard: Fake
     [
         (RateLimited("slow", retry_after=1.2), 429, 8),
         (Unavailable("no answer"), 503, 14),
+        (DeadlineExceeded("no answer in time"), 504, 4),
         (NotFound("no such"), 404, 5),
         (Unimplemented("nobody can"), 501, 12),
         (InvalidArgument("x", status=415, reason="CONTENT_TYPE"), 415, 3),
@@ -355,7 +357,7 @@ async def test_errors_of_reads(
             got = await ask(app, "GET", f"/v1/paper/{target}")
         assert (got.status, got.json["code"]) == (status, code)
         assert b"secret text" not in got.body
-        assert got.headers.get("retry-after") == ("2" if status == 429 else None)
+        assert got.headers.get("retry-after") == {429: "2", 503: "1", 504: "1"}.get(status)
         assert "exgate-outcome" not in got.headers
 
 

@@ -377,7 +377,9 @@ def test_check_finds_a_section_that_nobody_serves(home: Path, capsys: pytest.Cap
     assert run("check", capsys=capsys)[0] == 0
     code, out, _ = run("check", "-s", "exchanges.a.exchange=nosuch", capsys=capsys)
     assert code == 2
-    assert "nosuch" in out
+    assert out.startswith("exchanges.a: ") and "nosuch" in out
+    code, out, _ = run("check", "-s", "server.tls=no.pem:no.key", capsys=capsys)
+    assert (code, "'no.pem' is not there" in out) == (2, True)
 
 
 def test_the_openapi_document_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -396,6 +398,12 @@ def test_a_crash_leaves_a_row_that_can_be_settled_by_hand(tmp_path: Path, capsys
     assert answer("journal", "resolve", number, "--never-placed", *state, capsys=capsys)["state"] == "REFUSED"
     assert answer("journal", "list", *state, capsys=capsys) == []
     assert run("journal", "show", "99", *state, capsys=capsys)[0] == 4
+    with serving(tmp_path):
+        code, _, err = run("journal", "resolve", number, "--never-placed", *state, capsys=capsys)
+        assert (code, "stop it, resolve" in err) == (3, True)
+    (tmp_path / "orders.db").write_bytes(b"no journal at all, but a text of some length" * 100)
+    code, _, err = run("journal", "list", *state, capsys=capsys)
+    assert (code, "JOURNAL_UNREADABLE" in err, "orders.db" in err) == (3, True, True)
 
 
 def test_help_loads_neither_server_nor_clients(home: Path) -> None:

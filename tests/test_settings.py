@@ -82,7 +82,16 @@ def test_a_file_with_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("[server]\nallowed_hosts = ['a', 1]", "server.allowed_hosts[1]: expected str, got int"),
         ("[server]\ndeadline = nan", "server.deadline: "),
         ("[server]\ndeadline = inf", "server.deadline: "),
-        ("[server]\ncaller_keys = 'all'", "server.caller_keys: invalid enum value 'all'"),
+        (
+            "[server]\ncaller_keys = 'all'",
+            'server.caller_keys: invalid enum value \'all\'; it may be "off", "read" or "trade"',
+        ),
+        ("[plugins]\nload = 'none'", "plugins.load: invalid enum value 'none'; it may be \"all\" or a list"),
+        (
+            "[exchanges.a]\nproxy = 'socks5://127.0.0.1:1080'",
+            "exchanges.a.proxy: expected the address of an HTTP proxy",
+        ),
+        ("[exchanges.a]\nproxy = '127.0.0.1:3128'", "exchanges.a.proxy: expected the address of an HTTP proxy"),
         ("[server]\nroot_path = 'api'", 'server.root_path: expected a path like "/api"'),
         ("[server]\ntls = 'cert.pem'", "server.tls: expected"),
         ("[server]\nhost = '0.0.0.0'", "server.host: 0.0.0.0 can be reached from other machines and needs TLS"),
