@@ -70,7 +70,7 @@ class Errands:
 
     def of_client_id(self, account: str, client_order_id: str) -> Errand | None:
         """The errand of an order with this client order id."""
-        return self._by_id.get((account, client_order_id)) if client_order_id else None
+        return self._by_id.get((account, client_order_id))
 
     def add(self, errand: Errand) -> None:
         """An errand begins."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 import anyio
 import pytest
 from msgspec import structs
 
 from exgate_core import outcomes
-from exgate_core.errors import Aborted, AlreadyExists, NotSent, OutcomeUnknown, Refused
+from exgate_core.errors import Aborted, AlreadyExists, ExGateError, NotSent, OutcomeUnknown, Refused
 from exgate_core.models import CancelResult, Market, Order, OrderRequest
 from exgate_core.orders import Placed
 from tests.support.desk import BTC, Desk
@@ -76,6 +76,29 @@ async def test_a_stop_waits_for_every_cancel(room: Room) -> None:
     assert await room.orders.drain(0.01) is True
 
 
+async def test_a_cancel_by_either_id_names_both_to_the_exchange(room: Room) -> None:
+    named: list[tuple[Market | None, str, str]] = []
+
+    class Noting(Desk):
+        async def cancel_order(self, market: Market | None, order_id: str, client_order_id: str) -> CancelResult:
+            named.append((market, order_id, client_order_id))
+            raise Refused("not now")
+
+    desk = Noting()
+    placed = await room.place(desk, client_order_id="mine")
+    for order_id, client_order_id in (("1000", ""), ("", "mine")):
+        error = await failure_of(room.orders.cancel(desk, None, order_id, client_order_id))
+        assert error.metadata["client_order_id"] == placed.client_order_id
+        assert int(error.metadata["sent_at_ms"]) > 0
+    assert named == [(BTC, "1000", "mine")] * 2
+
+
+async def failure_of(cancelling: Awaitable[CancelResult]) -> ExGateError:
+    with pytest.raises(ExGateError) as caught:
+        await cancelling
+    return caught.value
+
+
 async def test_a_lost_connection_without_a_wait_of_its_own_says_one_second(room: Room) -> None:
     desk = Desk()
     desk.script.append("not_sent")
@@ -90,6 +113,17 @@ async def test_an_outcome_that_is_known_here_is_not_asked_for_again(room: Room) 
     again = await room.place(desk, key="", client_order_id="mine")
     assert (again.order_id, desk.sends, desk.looks) == (first.order_id, 1, 0)
     assert again.replayed is not None
+
+
+async def test_finding_an_undecided_order_asks_once(room: Room) -> None:
+    desk = Desk()
+    desk.script.append("drop_after")
+    desk.finds.extend(["fail"] * 1000)
+    assert isinstance(await failure(lambda: room.place(desk)), OutcomeUnknown)
+    desk.finds.clear()
+    looks = desk.looks
+    assert (await room.orders.find(desk, None, "", desk.ledger[0].client_order_id)).order_id == "1000"
+    assert desk.looks == looks + 1
 
 
 async def test_an_order_that_is_shown_without_its_id_is_no_other_one(room: Room) -> None:

@@ -74,13 +74,31 @@ def test_a_field_is_shown_as_it_was_sent_but_never_with_control_characters() -> 
     assert refused(place_with(**{"x" * 41: "1"})).violations[0].field == "x" * 37 + "..."
 
 
-def test_a_byte_order_mark_is_named() -> None:
-    assert "byte order mark" in refused(b"\xef\xbb\xbf{}").message
-
-
-def test_an_empty_body_is_called_empty() -> None:
-    for body in (b"", b" \n"):
-        assert "is empty" in refused(body).message
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b'{"a\xff', "is not UTF-8 (byte 3)"),
+        (b'{"a":' + b"[" * 100_000, "nested too deeply"),
+        (b"[]", "must be a JSON object, not an array"),
+        (b'"x"', "not a string"),
+        (b"true", "not a boolean"),
+        (b"null", "not null"),
+        (b"17", "not the number 17"),
+        (place_with(amount=[]), "must be a JSON string in quotes, not an array"),
+        (place_with(amount={}), "not an object"),
+        (place_with(options=1), "must be an object of strings, not the number 1"),
+        (place_with(symbol="BTC\x00"), "control characters"),
+        (place_with(type="é"), "plain letters"),
+        (place_with(side="hold"), '"buy" or "sell", not "hold"'),
+        (place_with(options={"a\tb": "1"}), "control characters"),
+    ],
+    ids=range(17),
+)
+def test_what_is_wrong_with_a_body_is_said(body: bytes, words: str) -> None:
+    assert words in refused(body).message
 
 
 @pytest.mark.parametrize("body", BAD_SYNTAX, ids=range(len(BAD_SYNTAX)))
