@@ -11,7 +11,7 @@ MAX_DIGITS = 20
 
 _STRICT = re.compile(r"(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,20})?", re.ASCII)
 _ALL_STRICT = re.compile(rf"(?:{_STRICT.pattern}\n)*", re.ASCII)
-_EXACT = Context(prec=400, Emax=100_000, Emin=-100_000, traps=[InvalidOperation, Overflow])
+_EXACT = Context(prec=400, traps=[InvalidOperation, Overflow])
 _LONGEST_EXPONENT = 200
 
 

@@ -90,6 +90,12 @@ def test_no_host_and_two_hosts_are_refused() -> None:
             guard().check({**scope(), "headers": headers})
 
 
+def test_a_name_of_one_long_part_and_a_name_of_other_letters_can_be_allowed() -> None:
+    judge = guard(allowed_hosts=("x" * 70, "bücher.example"))
+    for host in ("x" * 70, "xn--bcher-kva.example", "XN--BCHER-KVA.example:8000"):
+        judge.check(scope(("host", host)))
+
+
 def test_the_bound_port_counts_not_the_one_in_the_settings() -> None:
     judge = Guard(Server(port=0), TOKENS, 4711)
     judge.check(scope(("host", "localhost:4711")))

@@ -93,10 +93,30 @@ async def test_a_cancel_by_either_id_names_both_to_the_exchange(room: Room) -> N
     assert named == [(BTC, "1000", "mine")] * 2
 
 
-async def failure_of(cancelling: Awaitable[CancelResult]) -> ExGateError:
+async def failure_of(asking: Awaitable[object]) -> ExGateError:
     with pytest.raises(ExGateError) as caught:
-        await cancelling
+        await asking
     return caught.value
+
+
+async def test_an_order_without_any_id_is_told_which_one_is_wanted(room: Room) -> None:
+    for asked in (room.orders.cancel(Desk(), None, "", ""), room.orders.find(Desk(), None, "", "")):
+        error = await failure_of(asked)
+        assert [violation.field for violation in error.violations] == ["order_id"]
+
+
+async def test_a_stop_waits_for_an_order_whose_caller_has_left(room: Room) -> None:
+    desk = Desk(gate=asyncio.Event())
+    assert desk.gate is not None
+    request = asyncio.ensure_future(room.place(desk))
+    while not desk.sends:
+        await anyio.lowlevel.checkpoint()
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    assert await room.orders.drain(0.01) is False
+    desk.gate.set()
+    assert await room.orders.drain(5) is True
+    assert (await room.place(desk)).order_id == "1000"
 
 
 async def test_a_lost_connection_without_a_wait_of_its_own_says_one_second(room: Room) -> None:
