@@ -8,7 +8,7 @@ import ipaddress
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -21,7 +21,7 @@ from .settings import Credentials, Secret, is_loopback
 if TYPE_CHECKING:
     from .settings import Server
 
-Scope = Mapping[str, Any]
+Scope = MutableMapping[str, Any]
 Headers = Mapping[bytes, list[bytes]]
 
 MAX_BODY = 64 * 1024
@@ -41,6 +41,7 @@ _BAD_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ufffd]|/\.\.?(?:/|$)")
 _ENCODED_SLASH = re.compile(rb"%(?:2f|5c)", re.IGNORECASE)
 _KEY_TEXT = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]{0,4094}[\x21-\x7e])?")
 _SHORTEST_TOKEN = 20
+_GRANT = "exgate.grant"
 
 
 class Entry(Protocol):
@@ -91,7 +92,10 @@ class Guard:
         self._hosts = frozenset(_hosts(server, server.port if port is None else port))
 
     def check(self, scope: Scope) -> None:
-        """Refuse what no route should see. Raises ExGateError; off loopback the token is asked for here."""
+        """Refuse what no route should see. Raises ExGateError; off loopback the token is asked for here.
+
+        Once for each request: it counts against the rate of its token.
+        """
         headers = _gather(scope["headers"], _WATCHED)
         self._check_host(headers.get(b"host", []))
         _check_page(headers)
@@ -106,14 +110,18 @@ class Guard:
             _check_body(scope["method"], headers)
         tokens = headers.get(b"authorization", [])
         if tokens or not self._open:
-            self._check_token(tokens)
+            scope[_GRANT] = self._check_token(tokens)
 
     def caller(self, scope: Scope) -> Caller:
         """Who asks. Raises Unauthenticated for a wrong token, InvalidArgument for half a set of exchange keys."""
         found = _gather(scope["headers"], _PERSONAL)
         if not found:
             return _NOBODY
-        return Caller(self._grant(found.get(b"authorization", [])), _credentials(found))
+        values = found.get(b"authorization", [])
+        grant: Grant | None = scope[_GRANT] if _GRANT in scope else self._known(values)
+        if grant is None and values:
+            raise self._unauthenticated(_WRONG)
+        return Caller(grant, _credentials(found))
 
     def require(self, caller: Caller, entry: Entry, kind: Kind) -> None:
         """Whether this caller may do a private operation: ``read`` looks, ``trade`` changes something."""
@@ -145,17 +153,12 @@ class Guard:
             reason="HOST_NOT_ALLOWED",
         )
 
-    def _check_token(self, values: list[bytes]) -> None:
+    def _check_token(self, values: list[bytes]) -> Grant | None:
         grant = self._known(values)
         if grant is not None and grant.rate:
             self._rates.take(grant.name, grant.rate)
         if grant is None and not self._open:
             raise self._unauthenticated("everything here needs the token" if not values else _WRONG)
-
-    def _grant(self, values: list[bytes]) -> Grant | None:
-        grant = self._known(values)
-        if grant is None and values:
-            raise self._unauthenticated(_WRONG)
         return grant
 
     def _known(self, values: list[bytes]) -> Grant | None:

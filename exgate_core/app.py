@@ -37,7 +37,7 @@ class _App:
         self._plans = _Plans(gateway)
         routes = [
             *(_Path(operations, gateway, guard, self._plans).route() for operations in _by_path()),
-            WebSocketRoute(_SOCKET_PATH, _Socket(gateway, guard)),
+            WebSocketRoute(_SOCKET_PATH, _Socket(gateway)),
         ]
         self._router = Router(routes, redirect_slashes=False, default=_unknown_path)
         self._deadline = gateway.settings.server.deadline
@@ -175,11 +175,11 @@ class _Path:
 class _Socket:
     """The stream behind its route; a class, for Starlette would hand a function a WebSocket object."""
 
-    def __init__(self, gateway: Any, guard: Any) -> None:
-        self._gateway, self._guard = gateway, guard
+    def __init__(self, gateway: Any) -> None:
+        self._gateway = gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await pull_trade_socket(scope, receive, send, self._gateway, self._guard)
+        await pull_trade_socket(scope, receive, send, self._gateway)
 
 
 def _failed(scope: Scope, error: Exception, *headers: Header) -> Reply:

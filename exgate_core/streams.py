@@ -70,25 +70,17 @@ class Gateway(Protocol):
         ...
 
 
-class Guard(Protocol):
-    """Who may come in."""
-
-    def check(self, scope: Mapping[str, Any]) -> None:
-        """Raises ExGateError."""
-        ...
-
-
 async def pull_trade_socket(
-    scope: Mapping[str, Any], receive: Receive, send: Send, gateway: Gateway, guard: Guard, *, stall: float = 10.0
+    scope: Mapping[str, Any], receive: Receive, send: Send, gateway: Gateway, *, stall: float = 10.0
 ) -> None:
-    """Serve ``/v1/{exchange}/pull_trade`` as a WebSocket; ``scope["path_params"]`` holds ``exchange``.
+    """Serve ``/v1/{exchange}/pull_trade`` as a WebSocket to whom the guard let in; ``scope["path_params"]`` holds
+    ``exchange``.
 
     A client that takes no byte for ``stall`` seconds is closed with 1008.
     """
     await receive()
     stream = _Stream(receive, send, scope.get("extensions", {}).get(WRITE), stall)
     try:
-        guard.check(scope)
         wanted = await _wanted(scope, gateway)
         stream.greeting = wanted.headers
         await wanted.entry.pull_trade(wanted.market, wanted.since_id, stream.serve)

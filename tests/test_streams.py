@@ -42,13 +42,6 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class Open:
-    """A guard that lets everybody in."""
-
-    def check(self, scope: Any) -> None:
-        """Nothing."""
-
-
 class Client:
     """The other side of an ASGI WebSocket: what it was sent, and what it does."""
 
@@ -110,7 +103,7 @@ async def stream(
         "extensions": extensions,
     }
     async with asyncio.timeout(5):
-        await pull_trade_socket(scope, client.inbox.get, client.send, gateway, Open(), stall=stall)
+        await pull_trade_socket(scope, client.inbox.get, client.send, gateway, stall=stall)
 
 
 async def test_frames_go_out_as_text_in_order_and_the_reason_of_the_end_too() -> None:

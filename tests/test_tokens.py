@@ -178,6 +178,21 @@ async def test_a_caller_with_keys_of_its_own_is_named_by_a_hash(
     assert first == second and "of-mine" not in caplog.text
 
 
+async def test_a_stream_and_a_private_call_count_once_against_the_rate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with gateway(tmp_path) as session:
+        for name in ("watcher", "reader"):
+            made = token(tmp_path / "state", "new", name, "--rate", "0.001", capsys=capsys)["token"]
+            headers = {"Authorization": f"Bearer {made}"}
+            if name == "watcher":
+                async with session.ws_connect("/v1/paper/pull_trade?symbol=BTC/USDT", headers=headers) as stream:
+                    assert (await stream.receive_json())["symbol"] == "BTC/USDT"
+            else:
+                assert (await Client(session, made).get("/v1/real/balances"))[0] == 200
+            assert await Client(session, made).get("/v1/real/balances") == (429, "CALLER_RATE")
+
+
 async def test_a_caller_is_slowed_and_told_when_to_come_again() -> None:
     clock = ManualClock()
     rates = Rates(clock)
