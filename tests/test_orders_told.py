@@ -119,6 +119,20 @@ async def test_a_stop_waits_for_an_order_whose_caller_has_left(room: Room) -> No
     assert (await room.place(desk)).order_id == "1000"
 
 
+async def test_a_stop_waits_for_the_last_of_those_who_wait_for_a_lost_order(room: Room) -> None:
+    desk = Desk(settle=100.0)
+    desk.script.append("drop_before")
+    requests = [asyncio.ensure_future(room.place(desk)) for _ in range(2)]
+    while not desk.looks:
+        await anyio.lowlevel.checkpoint()
+    requests[0].cancel()
+    await asyncio.gather(requests[0], return_exceptions=True)
+    assert await room.orders.drain(0.01) is False
+    requests[1].cancel()
+    await asyncio.gather(requests[1], return_exceptions=True)
+    assert await room.orders.drain(0.01) is True
+
+
 async def test_a_lost_connection_without_a_wait_of_its_own_says_one_second(room: Room) -> None:
     desk = Desk()
     desk.script.append("not_sent")

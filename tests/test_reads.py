@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Coroutine
 from typing import Any
@@ -133,6 +134,20 @@ async def test_a_question_under_way_is_shared_while_it_is_young_enough() -> None
             home.upstream.gate.set()
         assert sorted(ages) == [0.0, 2.0, 2.0]
         assert home.upstream.count("depth") == 2, "who takes nothing older than 1.5 s gets the next answer"
+
+
+async def test_who_still_waits_when_the_gateway_stops_is_told() -> None:
+    async with house(Upstream(lacks=["pull_depth"])) as home:
+        home.upstream.gate = anyio.Event()
+        asked = []
+        for _ in range(2):
+            asked.append(asyncio.ensure_future(home.reads.depth(BTC, 1, NOW)))
+            await settle()
+    done, late = await asyncio.wait(asked, timeout=1)
+    assert not late
+    for each in done:
+        error = each.exception()
+        assert isinstance(error, Unavailable) and error.reason == "SHUTTING_DOWN"
 
 
 async def test_neither_copy_nor_exchange_is_unavailable_with_the_age() -> None:
