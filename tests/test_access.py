@@ -90,6 +90,30 @@ def test_no_host_and_two_hosts_are_refused() -> None:
             guard().check({**scope(), "headers": headers})
 
 
+@pytest.mark.parametrize(
+    ("server", "host", "answered"),
+    [
+        ({"host": "2001:db8::1"}, "[2001:db8::1]:8000", True),
+        ({"host": "[2001:db8::1]"}, "[2001:db8::1]", True),
+        ({"host": "gate.test"}, "gate.test:8000", True),
+        ({"host": "0.0.0.0"}, "0.0.0.0", False),
+        ({"host": "[::]"}, "[::]", False),
+        ({"host": ""}, "", False),
+        ({"host": "gate.test", "uds": "/run/exgate"}, "gate.test", False),
+        ({"host": "gate.test", "uds": "/run/exgate"}, "localhost", True),
+    ],
+)
+def test_the_name_that_is_bound_is_answered_and_no_name_for_all(
+    server: dict[str, Any], host: str, answered: bool
+) -> None:
+    judge, asked = guard(tls="at-proxy", **server), scope(("host", host), ("authorization", f"Bearer {TOKEN}"))
+    if answered:
+        judge.check(asked)
+    else:
+        with pytest.raises(PermissionDenied, match="does not answer to the name"):
+            judge.check(asked)
+
+
 def test_a_name_of_one_long_part_and_a_name_of_other_letters_can_be_allowed() -> None:
     judge = guard(allowed_hosts=("x" * 70, "bücher.example"))
     for host in ("x" * 70, "xn--bcher-kva.example", "XN--BCHER-KVA.example:8000"):
