@@ -135,11 +135,13 @@ class CcxtAccount:
 
 def _canceled(name: str, answer: object) -> CancelStatus:
     said = answer.get("status") if isinstance(answer, dict) else None
+    if name in _ASYNCHRONOUS:  # whatever ccxt says
+        return "pending"
     if said in ("canceled", "expired"):
         return "canceled"
     if said == "closed":
         return "filled"
-    return "pending" if said or name in _ASYNCHRONOUS else "canceled"
+    return "pending" if said else "canceled"
 
 
 def _refuse_unplaceable(name: str, order: OrderRequest) -> None:

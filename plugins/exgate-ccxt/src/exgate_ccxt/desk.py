@@ -95,7 +95,7 @@ class Desk:
             judged = proven(error, intent, self.name)
             if isinstance(judged, RateLimited):
                 self._pause(judged, intent)
-            if is_about_time(error, self.name):
+            if is_about_time(error, judged, self.name):
                 CURRENT.set(None)
                 await set_clock(self.client)
             if judged is error and intent.operation == "read" and not isinstance(error, ExGateError):
@@ -273,6 +273,7 @@ _LISTS: Final = {
     "open": "fetch_open_orders",
     "closed": "fetch_closed_orders",
     "canceled": "fetch_canceled_orders",
+    "ended": "fetch_canceled_and_closed_orders",
     "orders": "fetch_orders",
 }
 

@@ -43,6 +43,8 @@ _REASONS: Final = {
     "MarketClosed": "MARKET_CLOSED",
 }
 """What a refusal is called, where ccxt's class for it means one thing."""
+_VAGUE: Final = frozenset({"ExchangeError"})
+"""ccxt's class for answers that it knows as errors and as nothing more."""
 _LIMITS: Final = frozenset({"DDoSProtection", "RateLimitExceeded"})
 _MISSING: Final = frozenset({"OrderNotFound"})
 _LIMITS_PROVE: Final = {
@@ -67,13 +69,38 @@ _UNDECIDED: Final = re.compile(
 )
 """Words with which exchanges tell that they don't know themselves."""
 _NO_SUCH: Final = re.compile(
-    r"(unknown|no such) order|order ?(id )?((does|was|is)( not|n't) |not )(exist|found)|EOrder:Invalid order",
+    r"(unknown|no such) order|order ?(id )?((does|was|is)( not|n't) |not )(exist|found)|EOrder:Invalid order|"
+    r"invalid[ _]?order[ _]?id|no[ _]active[ _]order",
     re.IGNORECASE,
 )
 """Words for an order that isn't there, for which ccxt has another class at some exchanges."""
 _THROTTLED: Final = re.compile(r"throttl|too many|rate.?limit", re.IGNORECASE)
-_WRONG_KEYS: Final = re.compile(r"(invalid|wrong|incorrect) (api[- _]?)?(sign|signature|key)\b", re.IGNORECASE)
+_WRONG_KEYS: Final = re.compile(
+    r"(invalid|wrong|incorrect) (api[- _]?)?(sign|signature|key)\b|"
+    r"api[- _]?key( info)?( is)? (invalid|wrong|incorrect|expired)",
+    re.IGNORECASE,
+)
 """Words for credentials that the exchange doesn't take: it looks at them before it looks at anything else."""
+_TOO_LITTLE: Final = re.compile(
+    r"(insufficient|not enough)[\W_]*(\w+?[\W_]+){0,2}(balance|funds?)|"
+    r"balance[\W_]*(is[\W_])?(insufficient|not[\W_]enough)",
+    re.IGNORECASE,
+)
+"""Words for an order that the account can't pay."""
+_RULE: Final = re.compile(
+    r"insufficient|not[ _]enough|[\W_](min|max|minimum|maximum)[\W_]|too[ _](small|large|low|high|big)\b|precision|"
+    r"validation_error|invalid[ _-]?(param|price|amount|quantity|size|volume|side|type|symbol|market|pair|order type)|"
+    r"(less|lower|more|greater|higher|larger|smaller)[ _]than",
+    re.IGNORECASE,
+)
+"""Words for a rule that an order breaks: an exchange that says so has looked at it and not taken it."""
+_A_SYMBOL: Final = re.compile("symbol|pair|market|instrument|product|currency|coin|asset", re.IGNORECASE)
+_WRONG_TIME: Final = re.compile(
+    r"time ?stamp\b.{0,40}\b(expired?|outside|ahead|far|window|exceeds|differs?)\b|"
+    r"REQUEST_EXPIRED|outside.{0,20}recv_?window",
+    re.IGNORECASE,
+)
+"""Words for a request whose time isn't the exchange's."""
 _LONGEST = 200
 _PAUSE: Final = 5.0
 """Seconds to wait where an exchange doesn't say how long."""
@@ -113,7 +140,7 @@ def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
         return _of_place(error, kind, said)
     if intent.status < 400 and not _meant(kind, intent):
         return error
-    if kind in _MISSING or (kind in _DEFINITE and _NO_SUCH.search(said)):
+    if kind in _MISSING or (kind in _DEFINITE | _VAGUE and _NO_SUCH.search(said)):
         return NotFound(said)
     if _WRONG_KEYS.search(said):
         return _refused("AuthenticationError", said)
@@ -121,6 +148,12 @@ def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
 
 
 def _refused(kind: str, said: str) -> Refused:
+    if _WRONG_TIME.search(said):
+        kind = "InvalidNonce"
+    elif _TOO_LITTLE.search(said):
+        kind = "InsufficientFunds"
+    elif kind == "BadSymbol" and not _A_SYMBOL.search(said):
+        kind = "BadRequest"  # KuCoin's 400600, "validation.createOrder...", is of everything in an order
     return Refused(said, reason=_REASONS.get(kind, "EXCHANGE_REFUSED"))
 
 
@@ -130,11 +163,11 @@ def _meant(kind: str, intent: Intent) -> bool:
 
 
 def _of_place(error: Exception, kind: str, said: str) -> Exception:
-    if kind == "DuplicateOrderId" or (kind in _DEFINITE and _DOUBLE.search(said)):
+    if kind == "DuplicateOrderId" or (kind in _DEFINITE | _VAGUE and _DOUBLE.search(said)):
         return Refused(said, reason=DUPLICATE)
     if _WRONG_KEYS.search(said):
         return _refused("AuthenticationError", said)
-    if kind in _DEFINITE and not _UNDECIDED.search(said):
+    if (kind in _DEFINITE or (kind in _VAGUE and _RULE.search(said))) and not _UNDECIDED.search(said):
         return _refused(kind, said)
     return error
 

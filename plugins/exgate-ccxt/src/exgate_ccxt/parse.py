@@ -25,6 +25,10 @@ _COMPUTED: Mapping[str, str] = {
 }
 """Where ccxt takes the absolute value of the amount: the field that holds it."""
 
+_IDS: Mapping[str, str] = {"htx": "id"}
+"""Where ccxt reads one field as the id of a trade that was asked for, and another one of a trade of a stream: the one
+that both have."""
+
 _SIDES: Mapping[object, Side] = {"buy": "buy", "sell": "sell"}
 _OTHER: Mapping[Side, Side] = {"buy": "sell", "sell": "buy"}
 
@@ -54,7 +58,7 @@ def trade_of(trade: Mapping[str, Any], exchange_id: str = "") -> Trade:
     if side is not None and exchange_id in _MAKERS_SIDE:
         side = _OTHER[side]
     return Trade(
-        id=_id(trade.get("id")),
+        id=_id(trade.get("id"), trade.get("info"), _IDS.get(exchange_id, "")),
         price=price,
         qty=amount,
         time=time,
@@ -89,8 +93,15 @@ def _levels(side: Sequence[Sequence[Any]]) -> list[Level]:
     return found
 
 
-def _id(value: object) -> str:
-    return "" if value is None else str(value)
+def _id(value: object, info: object, key: str) -> str:
+    """The exchange's own id; ccxt makes one up of time, price and amount where there is none (MEXC)."""
+    if key and isinstance(info, Mapping) and info.get(key) is not None:
+        return str(info[key])
+    if value is None:
+        return ""
+    made = str(value)
+    parts = info.values() if isinstance(info, Mapping) else info if isinstance(info, list) else (made,)
+    return made if value in parts or made in map(str, parts) else ""
 
 
 def _integer(value: object) -> int:

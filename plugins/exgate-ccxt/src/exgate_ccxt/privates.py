@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, cast
 
 from exgate_core.models import Balance, Order, OrderStatus, Side
-from exgate_core.numbers import plain, subtract
+from exgate_core.numbers import compare, plain, subtract
 
 from .arguments import client_id_in
 from .exact import text
 from .sent import plain_key
+from .vocabulary import POST_ONLY
 
 __all__ = ["balances_of", "order_of"]
 
@@ -23,9 +24,20 @@ _STATUSES: Final[Mapping[str, OrderStatus]] = {
     "expired": "expired",
     "rejected": "rejected",
 }
+_WORDS: Final[Mapping[tuple[str, ...], OrderStatus]] = {
+    ("pend", "cancelling", "canceling", "not_trigger", "unfill", "untrigger"): "open",
+    ("cancel", "deactivat", "deleted", "revoked", "removed"): "canceled",
+    ("expire",): "expired",
+    ("reject", "fail", "error"): "rejected",
+    ("partial", "part_", "open", "new", "active", "live", "accept", "placed", "wait", "watch", "book"): "open",
+    ("fill", "done", "complete", "closed", "finish", "executed", "settled"): "filled",
+}
+"""Parts of exchanges' own words for what became of an order, in the order in which they are looked for."""
 _PRICES: Final = ("price", "limitprice", "px", "rate")
 _AMOUNTS: Final = ("amount", "origqty", "vol", "sz", "size", "quantity", "qty", "volume", "orderqty", "basesize")
 _TYPE_KEYS: Final = ("ordertype", "ordtype", "type")
+_MANNERS: Final = (*_TYPE_KEYS, "timeinforce", "tif", "force", "execinst", "oflags")
+_STATUS_KEYS: Final = ("status", "state", "orderstatus", "orderstate", "ordstatus")
 _TRIGGERS: Final = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
 _NOT_BALANCES: Final = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
 _OKX: Final = frozenset({"okx", "okxus", "myokx"})
@@ -75,19 +87,44 @@ def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
         type=kind.replace("_", "-") or "limit",
         price="0" if kind == "market" or not _more(price) else _written(price, leaves, _PRICES),
         amount=_written(amount, leaves, _AMOUNTS) if _more(amount) else "0",
-        status=_status(answer.get("status"), filled),
+        status=_status(
+            [answer.get("status"), *(value for key, value in leaves if key in _STATUS_KEYS)],
+            filled,
+            "" if (kind, side) == ("market", "buy") else amount,
+        ),
         filled=_written(filled, leaves, ()) if filled else "",
         remaining=_number(answer.get("remaining")),
         client_order_id=client_id_in(exchange_id, str(answer.get("clientOrderId") or "")),
         time=int(answer.get("timestamp") or 0),
-        post_only=answer.get("postOnly") is True,
+        post_only=answer.get("postOnly") is True or any(map(_only_rests, leaves)),
         native_symbol=_native_symbol(leaves),
     )
 
 
-def _status(said: object, filled: str) -> OrderStatus:
-    status = _STATUSES.get(str(said), "open")
-    return "partially_filled" if status == "open" and _more(filled) else status
+def _status(said: Sequence[Any], filled: str, amount: str) -> OrderStatus:
+    """``said``: by ccxt, then in the exchange's own words; ``amount``: what is filled when all of it is.
+
+    Raises ValueError where no word says anything. ``amount`` is empty where it may be one of the quote asset.
+    """
+    known = "open" if said[0] is None else _STATUSES.get(str(said[0]))
+    status = known or next(filter(None, (_in_words(str(word).lower()) for word in said)), None)
+    if status is None:
+        raise ValueError(f"an order's status is {str(said[0])[:40]!r}, which nobody knows")
+    if status == "open" and _more(filled):
+        return "partially_filled"
+    # "Partially filled, the rest cancelled" has no word of its own in ccxt: it is closed.
+    short = bool(filled) and _more(amount) and compare(filled, amount) < 0
+    return "canceled" if status == "filled" and short else status
+
+
+def _in_words(said: str) -> OrderStatus | None:
+    """A status that ccxt hands on because it doesn't know it."""
+    return next((status for words, status in _WORDS.items() if any(word in said for word in words)), None)
+
+
+def _only_rests(leaf: tuple[str, str]) -> bool:
+    word = leaf[1].lower().replace("-", "").replace("_", "")
+    return leaf[0] in _MANNERS and (word in POST_ONLY or word.endswith(("limitmaker", "postonly")))
 
 
 def _number(value: object) -> str:

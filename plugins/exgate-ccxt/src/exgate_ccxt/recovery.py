@@ -11,7 +11,7 @@ from .table import row
 
 __all__ = ["OWN_TRADES", "Page", "Recipe", "page_of", "recipe_of"]
 
-Search = Literal["query", "open", "closed", "canceled", "orders", "trades"]
+Search = Literal["query", "open", "closed", "canceled", "ended", "orders", "trades"]
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ _RECIPES: Final[Mapping[str, Recipe]] = {
     **dict.fromkeys(("gate", "gateeu", "bequant", "fmfwio", "hitbtc"), _OWN_IDS),
     # ccxt places by cl_ord_id and asks by userref: the lists are cut by the right field instead.
     "kraken": Recipe(searches=("open", "closed"), listed_by="clientOrderId"),
-    **dict.fromkeys(("bybit", "bybiteu", "bybitid"), Recipe(searches=("open", "closed"), listed_by="orderLinkId")),
+    **dict.fromkeys(("bybit", "bybiteu", "bybitid"), Recipe(searches=("open", "ended"), listed_by="orderLinkId")),
     "coinbase": Recipe(searches=("orders",)),
 }
 OWN_TRADES: Final[Mapping[str, tuple[str, str]]] = {

@@ -49,9 +49,10 @@ RISING: Final = frozenset(
 """Exchanges that want each number above the last, and don't compare it with a clock (``incrementing_nonce``)."""
 
 
-def is_about_time(error: BaseException, exchange_id: str) -> bool:
-    """Whether ccxt read an answer as "your time stamp is wrong"."""
-    return exchange_id not in RISING and any(kind.__name__ == "InvalidNonce" for kind in type(error).__mro__)
+def is_about_time(error: BaseException, judged: BaseException, exchange_id: str) -> bool:
+    """Whether ccxt read an answer as "your time stamp is wrong", or it was judged to say so."""
+    nonce = any(kind.__name__ == "InvalidNonce" for kind in type(error).__mro__)
+    return exchange_id not in RISING and (nonce or getattr(judged, "reason", "") == "CLOCK_SKEW")
 
 
 class Turns:
