@@ -5,7 +5,7 @@ exit code  what it says                                                      goo
 1          a bug, of ExGate or of a plugin                                   2, 13, 15
 2          the command line or the settings are wrong; nothing was asked
 3          refused or invalid: fix the request, nothing was done              3, 6, 9, 11, 12
-4          there is no such order, market or exchange                         5
+4          there is no such order or exchange                                 5
 5          unavailable, or certainly not sent: the same again is safe         1, 4, 8, 10, 14
 6          an order or a cancel may have been sent: its outcome is unknown    4
 7          this caller may not                                                7, 16

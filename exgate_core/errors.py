@@ -4,7 +4,7 @@
     ├── InvalidArgument      3  400   the request breaks a rule; names the field
     ├── FailedPrecondition   9  400   the request is fine, the state isn't
     ├── Refused              9  400   the exchange provably refused                      (adapters raise it)
-    ├── NotFound             5  404   no such order, market, exchange                    (adapters raise it)
+    ├── NotFound             5  404   no such order, exchange or path                    (adapters raise it)
     ├── AlreadyExists        6  409   this client order id was used before
     ├── Aborted             10  409   the same key is in flight
     ├── Unauthenticated     16  401   no token, or a wrong one

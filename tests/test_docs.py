@@ -81,6 +81,19 @@ def test_every_operation_and_parameter_is_documented(operation: Any) -> None:
         assert parameter.name in page, parameter.name
 
 
+ELSEWHERE = set("installer pluginlist pluginverbs scaffold commands upkeep grants tokens server asgi logs".split())
+"""Rooms whose errors no caller of the HTTP API sees."""
+AT_START = {"UNSAFE_BIND", "TOKEN_FILE", "STATE_DIR", "JOURNAL_LOCKED", "JOURNAL_VERSION", "NOT_UNDECIDED"}
+
+
+def test_every_reason_that_callers_may_see_is_documented() -> None:
+    rooms = [path for path in (ROOT / "exgate_core").glob("*.py") if path.stem not in ELSEWHERE]
+    raised = {found for path in rooms for found in re.findall(r'reason="([A-Z_]+)"', path.read_text(encoding="utf-8"))}
+    assert len(raised) > 40
+    page = TEXTS["http-api.md"]
+    assert sorted(reason for reason in raised - AT_START if not re.search(rf"\b{reason}\b", page)) == []
+
+
 def test_every_code_is_documented() -> None:
     page = TEXTS["http-api.md"]
     for kind in errors.ExGateError.__subclasses__():
