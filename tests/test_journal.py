@@ -6,11 +6,13 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
 import anyio.lowlevel
 import pytest
+from msgspec import structs
 
 from exgate_core import rows
 from exgate_core.journal import Journal, JournalError
@@ -282,3 +284,51 @@ async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
         pass
     with pytest.raises(JournalError, match="closed"):
         await journal.claim(draft())
+
+
+async def test_who_no_longer_waits_keeps_no_answer_from_the_others(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    def step(name: str) -> None:
+        if name == "journal.read":
+            go_on.wait(10)
+
+    async with Journal(tmp_path / "j.db", step) as journal:
+        held = asyncio.ensure_future(journal.show(1))
+        await anyio.lowlevel.checkpoint()
+        left = asyncio.ensure_future(journal.claim(draft("k:left")))
+        stays = asyncio.ensure_future(journal.claim(draft("k:stays")))
+        await anyio.lowlevel.checkpoint()
+        left.cancel()
+        go_on.set()
+        assert await held is None
+        assert (await asyncio.wait_for(stays, 10)).fresh
+        assert [row.key for row in await journal.undecided()] == ["k:stays", "k:left"]
+
+
+async def test_one_mistake_in_a_batch_is_told_to_who_made_it(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        bad = Draft(account="a", key=1, fingerprint="f", symbol=object())  # type: ignore[arg-type]
+        made = await asyncio.gather(
+            journal.claim(draft("k:1")), journal.claim(bad), journal.claim(draft("k:2")), return_exceptions=True
+        )
+        assert [type(each).__name__ for each in made] == ["Claim", "JournalError", "Claim"]
+        assert {row.key for row in await journal.undecided()} == {"k:1", "k:2"}
+
+
+async def test_a_mark_that_nobody_waits_for_is_written(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with Journal(tmp_path / "j.db", clock=clock) as journal:
+        claim = await journal.claim(draft())
+        await journal.decide(claim.row, rows.PLACED, "1")
+        journal.mark_delivered(claim.row)
+        first = await journal.show(claim.row.id)
+        await clock.advance(5)
+        journal.mark_delivered(claim.row)
+        again = await journal.show(claim.row.id)
+    assert first is not None and again is not None
+    assert first.delivered == again.delivered == int(clock.time() * 1000) - 5000
+    async with Journal(tmp_path / "j.db", clock=clock) as journal:
+        journal.mark_delivered(structs.replace(claim.row, id=99))
+    async with Journal(tmp_path / "j.db", clock=clock) as journal:
+        assert await journal.show(99) is None
