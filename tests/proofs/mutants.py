@@ -50,7 +50,7 @@ _ORDERS = ("orders", "orders_failures", "orders_machine", "orders_times", "order
 TESTS: dict[str, Sequence[str]] = {
     "orders": (*_ORDERS, "lookups", "rules"),
     "journal": ("journal", *_ORDERS),
-    "access": ("access", "tokens", "app", "app_orders"),
+    "access": ("access", "limits", "tokens", "app", "app_orders"),
     "contract": ("contract", "requests", "openapi", "app", "app_orders"),
     "numbers": ("numbers", "rules", "book"),
     "reads": ("reads",),

@@ -20,6 +20,7 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 _UNSEEN: dict[str, Callable[[ast.AST], bool]] = {
     "texts for people": lambda node: isinstance(node, ast.FormattedValue | ast.JoinedStr),
     "lines of a log": lambda node: _is_call_of(node, "_log.", "_LOG."),
+    "what is asserted to the type checker": lambda node: isinstance(node, ast.Assert),
     "imports for types": lambda node: isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING",
     "what only a power cut or a test of crashes could tell": lambda node: _is_call_of(node, "self._step(", "os.fsync("),
     "how classes are kept and called": lambda node: (
