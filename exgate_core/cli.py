@@ -62,7 +62,7 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     logs.log_to_stderr()
     bound = [f"server.{name}={value}" for name, value in (("host", host), ("port", port)) if value is not None]
     options.overrides.extend(bound)
-    settings = options.settings()
+    settings = options.settings(warn=True)
     logs.set_level(settings.server.log_level)
     catalogue = plugins.load_catalogue(settings.plugins.load, options.plugins_dir)
     server.serve(settings, catalogue, ready=say, step=_crash_step(os.environ.get("EXGATE_CRASH_AT", "")))

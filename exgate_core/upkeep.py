@@ -95,7 +95,7 @@ def _show_plugins(options: Options) -> None:
 @click.pass_obj
 def check(options: Options) -> int:
     """Check the settings and the plugins; opens and sends nothing."""
-    settings = options.settings()
+    settings = options.settings(warn=True)
     found = list(_problems(settings, _catalogue(options, settings)))
     text = "\n".join(found) or f"fine: {settings.path or 'no settings file, all defaults'}"
     options.print({"settings": str(settings.path or ""), "problems": found}, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import uuid
@@ -68,11 +69,17 @@ class Options:
     url: str = ""
     plugins_dir: Path | None = None
 
-    def settings(self) -> Settings:
-        """The settings of this call. Raises SettingsError."""
+    def settings(self, *, warn: bool = False) -> Settings:
+        """The settings of this call. Raises SettingsError. What they are only warned of is said where ``warn`` is set,
+        not by each verb that asks a gateway."""
         from . import settings
 
-        return settings.load(settings.find_file(self.config), self.overrides)
+        log = logging.getLogger("exgate.settings")
+        log.disabled = not warn
+        try:
+            return settings.load(settings.find_file(self.config), self.overrides)
+        finally:
+            log.disabled = False
 
     def running(self) -> Door:
         """The gateway that runs at ``--url``, or where the settings say."""

@@ -382,6 +382,16 @@ def test_check_finds_a_section_that_nobody_serves(home: Path, capsys: pytest.Cap
     assert (code, "'no.pem' is not there" in out) == (2, True)
 
 
+def test_a_secret_in_the_settings_is_warned_of_at_the_start_and_by_check_only(
+    home: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = ("-s", "exchanges.paper.api_key=abcdefgh", "-s", "exchanges.paper.api_secret=ijklmnop")
+    assert run("journal", "list", *keys, capsys=capsys)[0] == 0
+    assert caplog.text == ""
+    run("check", *keys, capsys=capsys)
+    assert caplog.text.count("a secret in plain text") == 2
+
+
 def test_the_openapi_document_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "/v1/{exchange}/depth" in answer("openapi", capsys=capsys)["paths"]
 
