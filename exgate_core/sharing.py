@@ -70,15 +70,14 @@ class Flights(Generic[T]):
 
         Raises the exchange's error, DeadlineExceeded after ``deadline`` seconds.
         """
-        asked = self._clock.monotonic()
         kept = self._kept.get(key)
         if kept is not None and tolerate > 0 and self._age(kept) <= tolerate:
             return kept
         if deadline is None:
-            return await self._join(key, question, tolerate, asked)
+            return await self._join(key, question, tolerate)
         try:
             with Limit(deadline):
-                return await self._join(key, question, tolerate, asked)
+                return await self._join(key, question, tolerate)
         except TimeoutError:
             message = f"no answer from the exchange within {deadline:g} s; ask again."
             raise DeadlineExceeded(message) from None
@@ -86,9 +85,7 @@ class Flights(Generic[T]):
     def _age(self, flight: Flight[T]) -> float:
         return float("inf") if flight.started is None else self._clock.monotonic() - flight.started
 
-    async def _join(
-        self, key: tuple[str, int], question: Callable[[], Awaitable[T]], tolerate: float, asked: float
-    ) -> Flight[T]:
+    async def _join(self, key: tuple[str, int], question: Callable[[], Awaitable[T]], tolerate: float) -> Flight[T]:
         running = self._running.get(key)
         if running is not None and tolerate > 0 and self._age(running) <= tolerate:
             await running.wait()

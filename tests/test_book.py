@@ -147,6 +147,18 @@ def test_where_nobody_told_how_many_levels_there_are_no_more_than_these_are_cert
     assert made.top(9).bids == (("9", "1"), ("8", "1"))
 
 
+@pytest.mark.parametrize(("name", "counted"), [("crc32-okx", 25), ("crc32-kraken", 10)])
+def test_a_checksum_is_over_so_many_levels_a_side(name: str, counted: int) -> None:
+    bids = [(str(price), "1.5") for price in range(60, 30, -1)]
+    asks = [(str(price), "2.5") for price in range(61, 91)]
+    right = CHECKSUMS[name](bids[:counted], asks[:counted])
+    assert Book(name).reset(Depth(bids=bids, asks=asks, checksum=right))
+    assert right not in [CHECKSUMS[name](bids[:less], asks[:less]) for less in range(counted)]
+    assert not Book(name).reset(Depth(bids=bids[1:], asks=asks, checksum=right))
+    assert Book(name).reset(Depth(bids=bids[1:], asks=asks)), "no checksum came, none is checked"
+    assert Book("").reset(Depth(bids=bids, asks=asks, checksum="1")), "none is known, none is checked"
+
+
 def test_a_side_shorter_than_asked_is_known_whole() -> None:
     made = book([("9", "1")], [("10", "1")], levels=2)
     assert made.covers(500)
