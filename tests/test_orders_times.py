@@ -227,6 +227,20 @@ async def test_a_stop_that_gives_up_waiting_cuts_no_order_that_the_disk_holds_up
     assert (await request).order_id == "1000"
 
 
+async def test_an_order_whose_caller_left_is_not_sent_after_its_deadline_either(room: Room) -> None:
+    desk = Desk()
+    room.held["journal.sent"] = threading.Event()
+    request = asyncio.ensure_future(room.place(desk))
+    for _ in range(5):
+        await anyio.lowlevel.checkpoint()
+    request.cancel()
+    await anyio.sleep(1)
+    room.held.pop("journal.sent").set()
+    while (row := await room.journal.by_key(desk.identity, "k:k")) is None or row.state != rows.NOT_SENT:
+        await anyio.lowlevel.checkpoint()
+    assert desk.sends == 0
+
+
 async def _mend(room: Room, seconds: float) -> None:
     await anyio.sleep(seconds)
     room.broken.clear()
