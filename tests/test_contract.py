@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exgate_core import contract, status
-from exgate_core.errors import ExGateError, RateLimited, Violation
+from exgate_core.errors import ExGateError, Internal, RateLimited, Violation
 from exgate_core.models import Balance, CancelResult, Depth, Order, Trade
 
 oracle: Any = importlib.import_module("google.rpc.error_details_pb2")  # it has no types
@@ -191,6 +191,15 @@ def test_a_status_to_the_letter_of_the_seed() -> None:
     assert oracle.BadRequest.FromString(b64decode(bad["value"])).field_violations[0].description == "b"
     extended = json.loads(contract.status_json(error, extended=True))
     assert extended == {**body, "reason": "RATE_LIMITED", "metadata": {"limit": "1200"}}
+
+
+@pytest.mark.parametrize("length", [1999, 2000, 2001, 5000])
+def test_a_message_that_is_too_long_loses_its_middle(length: int) -> None:
+    whole = "A_REASON: " + "".join(chr(0x4E00 + place) for place in range(length - 10))
+    for message in (whole, whole.removeprefix("A_REASON: ")):
+        told = json.loads(contract.status_json(Internal(message, reason="A_REASON")))["message"]
+        assert len(told) == min(length, 2000)
+        assert told == (whole if length <= 2000 else whole[:1000] + " ... " + whole[-995:])
 
 
 def test_a_status_can_always_be_written() -> None:
