@@ -142,6 +142,24 @@ async def test_a_failing_disk_is_told_and_forgotten_when_it_works_again(tmp_path
         assert journal.problem == ""
 
 
+async def test_a_probe_tells_whether_the_disk_works(tmp_path: Path) -> None:
+    broken: set[str] = set()
+
+    def step(name: str) -> None:
+        if name in broken:
+            raise OSError(28, os.strerror(28))
+
+    async with Journal(tmp_path / "j.db", step) as journal:
+        broken.add("journal.commit")
+        with pytest.raises(JournalError, match="No space left"):
+            await journal.probe()
+        assert await journal.by_key("a", "k:1") is None
+        assert journal.problem, "a read that works ends no problem"
+        broken.clear()
+        await journal.probe()
+        assert journal.problem == ""
+
+
 async def test_a_journal_finds_out_by_itself_that_the_disk_works_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
