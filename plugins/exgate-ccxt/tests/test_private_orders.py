@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from ccxt_chaos import Hostile, opened, serving
+from ccxt_chaos import opened
 from exgate_ccxt.account import CcxtAccount, CcxtViewer
 from exgate_ccxt.desk import Desk, _fill_in
 from exgate_ccxt.facts import account_capabilities, fact
@@ -17,6 +17,7 @@ from exgate_ccxt.failures import proven
 from exgate_ccxt.intents import CURRENT, Intent
 from exgate_ccxt.privates import order_of
 from exgate_ccxt.served import account_class
+from hostile import Hostile, serving
 from make_facts import MARKET
 
 from exgate_core.account import Account

@@ -4,14 +4,14 @@
 
 Half of the orders are limit, half market orders. Callers ask again with the same key until they are told, a few times.
 Those who still don't know wait for the settle window and ask again, in the same storm; what they are told then is the
-last figure that counts. Beside it the same storm over plain ccxt: one call an order, an exception means failure.
+last figure that counts. Beside it the same storm over plain ccxt: one call an order, an exception means failure. Time
+passes only where everybody waits: however busy the machine is, one seed gives much the same figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import random
@@ -26,17 +26,15 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import anyio
-from aiohttp import web
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 from exgate_ccxt import CcxtAccount, CcxtExchange
 from exgate_ccxt.facts import account_capabilities
-from streaming import FastClock
+from hostile import HANG, Hostile, serving
 
 from exgate_core.account import Account
 from exgate_core.budget import Budget
@@ -49,139 +47,18 @@ from exgate_core.markets import MarketList
 from exgate_core.orders import Orders
 from exgate_core.settings import Credentials, Secret
 from exgate_core.settings import Orders as OrderSettings
-from tests.support.fake_binance import symbol_row
+from tests.support.virtual import Virtual
 
-PARALLEL, TRIES, SETTLE, DEADLINE, HANG = 25, 6, 1.0, 2.5, 0.5
-"""Orders at once; how often a caller asks; seconds: the settle window, a request to us, a request to the exchange.
+PARALLEL, TRIES, SETTLE, DEADLINE, LONGEST_WAIT = 25, 6, 1.0, 2.5, 5.0
+"""Orders at once; how often a caller asks; seconds: the settle window, a request to us, how long a caller waits at most
+before it asks again.
 
 As by default, the window is longer than any request can be on its way.
 """
-RESTING = 20
-"""Limit orders that are open at a time: older ones are filled."""
-THERE = {"drop": 0.16, "503": 0.12, "html 403": 0.06, "-1007": 0.06, "-1015": 0.06, "hang": 0.01}
-"""Faults before an order is taken in."""
-BACK = {
-    **{"drop": 0.17, "truncate": 0.08, "html 200": 0.06, "empty": 0.05, "null": 0.04, "list": 0.03, "no id": 0.05},
-    **{"502": 0.05, "-1006": 0.04, "hang": 0.01},
-}
-"""Faults of the answer about an order that was taken in: of the half that gets so far, again about half."""
-LOOK = {"drop": 0.25, "502": 0.2, "html 200": 0.1, "truncate": 0.1, "empty": 0.05, "-1000": 0.05}
-"""Faults of a question."""
 STORM, SETTLED, CALM = "in the storm", "after the settle window, in the storm", "when the storm is over"
 PHASES, NAIVE = (STORM, SETTLED, CALM), "plain ccxt in the storm"
 DECIDED = ("placed", "refused")
 SURE = ("lost", "doubled", "without id", "wrong id")
-ANSWERS: dict[str, tuple[int, str]] = {
-    "503": (503, "<html>Service Unavailable</html>"),
-    "502": (502, "<html>Bad Gateway</html>"),
-    "html 403": (403, "<html>Request blocked</html>"),
-    "html 200": (200, "<html>one moment please</html>"),
-    "-1015": (400, '{"code":-1015,"msg":"Too many new orders; current limit is 50 orders per 10 SECOND."}'),
-    "-1000": (400, '{"code":-1000,"msg":"An unknown error occurred while processing the request."}'),
-    "-1006": (
-        400,
-        '{"code":-1006,"msg":"An unexpected response was received from the message bus. Execution status unknown."}',
-    ),
-    "-1007": (408, '{"code":-1007,"msg":"Timeout waiting for response from backend server."}'),
-    "empty": (200, ""),
-    "null": (200, "null"),
-    "list": (200, "[]"),
-    "no id": (200, '{"symbol":"BTCUSDT","status":"NEW"}'),
-}
-
-
-@dataclass
-class Hostile:
-    """A Binance whose network can't be trusted. A client id is unique among open orders only."""
-
-    dice: random.Random
-    sleep: Sleep = anyio.sleep
-    book: dict[int, dict[str, Any]] = field(default_factory=dict)
-    storm: bool = True
-    faults: Counter[str] = field(default_factory=Counter)
-    calls: int = 0
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Every request; the path begins with the address that was meant."""
-        url = urlsplit(request.raw_path.removeprefix("/"))
-        asked = dict(parse_qsl(url.query)) | dict(parse_qsl((await request.read()).decode()))
-        if url.path.endswith("exchangeInfo"):
-            row = symbol_row("BTC", "USDT") | {"permissions": ["SPOT"], "permissionSets": [["SPOT"]]}
-            return web.json_response({"timezone": "UTC", "serverTime": 0, "symbols": [row]})
-        self.calls += 1
-        if request.method == "POST":
-            return await self._place(request, asked)
-        return await self._look(request, url.path, asked)
-
-    async def _place(self, request: web.Request, asked: dict[str, str]) -> web.StreamResponse:
-        if answer := await self._fault("there", THERE, request):
-            return answer
-        client = asked["newClientOrderId"]
-        if any(order["clientOrderId"] == client and order["status"] == "NEW" for order in self.book.values()):
-            return web.json_response({"code": -2010, "msg": "Duplicate order sent."}, status=400)
-        number, market = 10_000 + len(self.book), asked["type"] == "MARKET"
-        filled = asked["quantity"] if market else "0"
-        self.book[number] = order = {
-            **{"symbol": "BTCUSDT", "orderId": number, "clientOrderId": client, "price": asked.get("price", "0")},
-            **{"origQty": asked["quantity"], "executedQty": filled, "cummulativeQuoteQty": "0", "side": asked["side"]},
-            **{"status": "FILLED" if market else "NEW", "timeInForce": "GTC", "type": asked["type"]},
-            **{"transactTime": int(time.time() * 1000), "time": int(time.time() * 1000)},
-        }
-        self._fill_older(number)
-        return await self._fault("back", BACK, request, json.dumps(order)) or web.json_response(order)
-
-    def _fill_older(self, number: int) -> None:
-        older = self.book.get(number - 2 * RESTING)
-        if older is not None and older["status"] == "NEW":
-            older.update(status="FILLED", executedQty=older["origQty"])
-
-    async def _look(self, request: web.Request, path: str, asked: dict[str, str]) -> web.StreamResponse:
-        if answer := await self._fault("look", LOOK, request):
-            return answer
-        if path.endswith("openOrders"):
-            return web.json_response([order for order in self.book.values() if order["status"] == "NEW"])
-        named = (asked.get("origClientOrderId"), asked.get("orderId"))
-        for order in reversed(self.book.values()):
-            if order["clientOrderId"] == named[0] or str(order["orderId"]) == named[1]:
-                return web.json_response(order)
-        return web.json_response({"code": -2013, "msg": "Order does not exist."}, status=400)
-
-    async def _fault(
-        self, where: str, odds: dict[str, float], request: web.Request, truth: str = "{}"
-    ) -> web.StreamResponse | None:
-        roll = self.dice.random() if self.storm else 1.0
-        for kind, odd in odds.items():
-            roll -= odd
-            if roll < 0:
-                self.faults[f"{where}: {kind}"] += 1
-                return await self._fail(kind, request, truth)
-        return None
-
-    async def _fail(self, kind: str, request: web.Request, truth: str) -> web.StreamResponse:
-        if kind == "hang":
-            await self.sleep(HANG * 2)
-        if kind in ("drop", "hang") and request.transport is not None:
-            request.transport.abort()
-            return web.Response()
-        if kind == "truncate":
-            return web.Response(text=truth[: len(truth) // 2] or "{", content_type="application/json")
-        status, body = ANSWERS[kind]
-        return web.Response(status=status, text=body, content_type="application/json")
-
-
-@asynccontextmanager
-async def serving(hostile: Hostile) -> AsyncIterator[str]:
-    """Its address."""
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", hostile.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
 
 
 @dataclass
@@ -235,21 +112,23 @@ def amount_of(number: int) -> str:
     return f"{1 + number / 1000:.3f}"
 
 
-async def asked(orders: Orders, account: Account, number: int) -> list[str]:
-    """[outcome, id or message]."""
+async def asked(orders: Orders, account: Account, number: int, sleep: Sleep) -> list[str]:
+    """[outcome, id or message]; what wasn't sent waits for as long as it is told to."""
     market = account.exchange.markets.resolve("BTC/USDT")
     try:
         placed = await orders.place(account, market, body_of(number), f"key-{number}")
         return ["placed", placed.order_id]
     except ExGateError as error:
+        if error.metadata.get("outcome") == "not-sent":
+            await sleep(min(error.retry_after or 0.0, LONGEST_WAIT))
         return [error.metadata.get("outcome", "unknown"), error.message]
 
 
-async def customer(orders: Orders, account: Account, number: int, told: Counter[str]) -> list[str]:
+async def customer(orders: Orders, account: Account, number: int, told: Counter[str], sleep: Sleep) -> list[str]:
     """One order, asked for until it is placed or refused, or patience ends."""
     answer = ["unknown", ""]
     for _ in range(TRIES):
-        answer = await asked(orders, account, number)
+        answer = await asked(orders, account, number, sleep)
         told[answer[0]] += 1
         if answer[0] in DECIDED:
             break
@@ -294,13 +173,15 @@ class Findings:
         return sum(self.wrong[phase, kind, name] for kind in ("limit", "market"))
 
 
-async def one_seed(seed: int, count: int, slow: float, found: Findings) -> None:
+async def one_seed(seed: int, count: int, clock: Virtual, found: Findings) -> None:
     """One storm, its settle window, and the calm after it."""
-    runtime = FastClock(1 / slow).runtime()
-    hostile = Hostile(random.Random(seed), runtime.sleep)
+    runtime = clock.runtime
+    hostile = Hostile(random.Random(seed), runtime)
     with tempfile.TemporaryDirectory() as folder:
         async with serving(hostile) as url, opened(url, runtime) as account, anyio.create_task_group() as tasks:
-            async with Journal(Path(folder) / "journal.db") as journal:
+            async with Journal(Path(folder) / "journal.db", clock=runtime.clock) as journal:
+                clock.attend(journal)
+                clock.jump()
                 settings = OrderSettings(deadline=DEADLINE, reconcile_deadline=30 * SETTLE)
                 orders, room = Orders(journal, runtime, tasks, settings), asyncio.Semaphore(PARALLEL)
                 answers = [["unknown", ""] for _ in range(count)]
@@ -308,7 +189,7 @@ async def one_seed(seed: int, count: int, slow: float, found: Findings) -> None:
                 async def ask_again(number: int) -> None:
                     async with room:
                         if answers[number][0] not in DECIDED:
-                            answers[number] = await customer(orders, account, number, found.told)
+                            answers[number] = await customer(orders, account, number, found.told, runtime.sleep)
 
                 for phase in PHASES:
                     if phase == CALM:
@@ -322,11 +203,11 @@ async def one_seed(seed: int, count: int, slow: float, found: Findings) -> None:
                 tasks.cancel_scope.cancel()
 
 
-async def naive(seed: int, count: int, slow: float, found: Findings) -> None:
+async def naive(seed: int, count: int, clock: Virtual, found: Findings) -> None:
     """What plain ccxt tells: one call an order, an exception means that it failed."""
     import ccxt.async_support as ccxt
 
-    hostile, wait = Hostile(random.Random(seed), FastClock(1 / slow).sleep), HANG * slow * 1000
+    hostile, wait = Hostile(random.Random(seed), clock.runtime), HANG * 1000
     async with serving(hostile) as url:
         client = ccxt.binance({"apiKey": "key", "secret": "secret", "enableRateLimit": False, "timeout": wait})
         client.options["fetchMarkets"] = {"types": ["spot"]}
@@ -336,6 +217,7 @@ async def naive(seed: int, count: int, slow: float, found: Findings) -> None:
                 client.urls["api"][name] = url + address
         try:
             await client.load_markets()
+            clock.jump()
             found.judge(NAIVE, hostile, [await _once(client, number) for number in range(count)])
         finally:
             await client.close()
@@ -353,12 +235,13 @@ async def _once(client: Any, number: int) -> list[str]:
     return ["placed", answer["id"] or ""]
 
 
-def both(seed: int, count: int, slow: float) -> Findings:
+def both(seed: int, count: int) -> Findings:
     """A storm over the gateway's orders, and the same over plain ccxt."""
     logging.disable()
     found = Findings()
-    asyncio.run(one_seed(seed, count, slow, found))
-    asyncio.run(naive(seed, count, slow, found))
+    for storm in (one_seed, naive):
+        clock = Virtual(seed)
+        clock.run(storm(seed, count, clock, found))
     return found
 
 
@@ -389,7 +272,6 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="one seed, 120 orders")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--slow", type=float, default=1.0, help="all times so many times as long: on a busy machine")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="storms at once, each in a process")
     parser.add_argument("--orders", type=int, default=500, help="a seed, half of them limit and half market")
     arguments = parser.parse_args()
@@ -398,7 +280,7 @@ def main() -> int:
     start, found = time.monotonic(), Findings()
     with ProcessPoolExecutor(arguments.jobs) as pool:
         seeds_of = range(arguments.seed, arguments.seed + seeds)
-        for part in pool.map(both, seeds_of, repeat(count), repeat(arguments.slow)):
+        for part in pool.map(both, seeds_of, repeat(count)):
             found.add(part)
     sure, undecided = report(found, seeds * count)
     print(f"seeds {arguments.seed} to {arguments.seed + seeds - 1}; {time.monotonic() - start:.0f} s")
