@@ -148,8 +148,8 @@ class Guard:
             return
         shown = hosts[0][:80].decode("ascii", "backslashreplace") if hosts else ""
         raise PermissionDenied(
-            f"this gateway does not answer to the name {shown!r}; names other than loopback are listed in "
-            "server.allowed_hosts.",
+            f"this gateway does not answer to the name {shown!r}; it answers to loopback names with its own port or "
+            "none, and to what server.allowed_hosts lists.",
             reason="HOST_NOT_ALLOWED",
         )
 

@@ -233,7 +233,9 @@ class Connections:
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one new connection; the callback of ``asyncio.start_server``."""
         if not self._room():
-            headers, body = refusal(503, "")
+            headers, body = refusal(
+                503, f"{self._limit} connections are open and busy, as many as server.max_connections allows"
+            )
             lines = b"".join(b"%s: %s\r\n" % header for header in headers)
             writer.write(b"HTTP/1.1 503 Service Unavailable\r\n" + lines + b"\r\n" + body)
             writer.close()

@@ -31,7 +31,7 @@ from wsproto.events import CloseConnection, Message, Ping
 
 from . import heads
 from .access import MAX_BODY
-from .errors import ExGateError, Internal, InvalidArgument, PermissionDenied
+from .errors import ExGateError, Internal, InvalidArgument, PermissionDenied, Unavailable
 from .status import status_json
 from .streams import WRITE
 
@@ -50,14 +50,11 @@ _ONE_LINERS = frozenset((b"connection", b"upgrade", b"sec-websocket-extensions",
 
 
 def refusal(status: int, text: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Headers and body of an answer that the server itself gives: a google.rpc.Status, then the end."""
-    error: ExGateError
-    if status == 403:
-        error = PermissionDenied(f"{text}.", reason="HOST_NOT_ALLOWED")
-    elif status >= 500:
-        error = Internal("a bug in ExGate or a plugin; the log has it.")
-    else:
-        error = InvalidArgument(f"{text}. Nothing was sent.", reason="BAD_HTTP", status=status)
+    """Headers and body of an answer that the server itself gives: a google.rpc.Status, then the end.
+
+    What the server refuses never reached the app, so it sent nothing, whatever it was; of a crash (500) nobody knows.
+    """
+    error, outcome = _error(status, text)
     body = status_json(error)
     headers = [
         (b"content-type", b"application/json"),
@@ -65,7 +62,21 @@ def refusal(status: int, text: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
         (b"exgate-reason", error.reason.encode("ascii")),
         (b"connection", b"close"),
     ]
+    if outcome:
+        headers.append((b"exgate-outcome", outcome))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % error.retry_after))
     return headers, body
+
+
+def _error(status: int, text: str) -> tuple[ExGateError, bytes]:
+    if status == 403:
+        return PermissionDenied(f"{text}. Nothing was sent.", reason="HOST_NOT_ALLOWED"), b"refused"
+    if status == 503:
+        return Unavailable(f"{text}. Nothing was sent.", reason="TOO_MANY_CONNECTIONS", retry_after=1), b"not-sent"
+    if status >= 500:
+        return Internal("a bug in ExGate or a plugin; the log has it."), b""
+    return InvalidArgument(f"{text}. Nothing was sent.", reason="BAD_HTTP", status=status), b"refused"
 
 
 class StrictConnection(h11.Connection):

@@ -162,6 +162,10 @@ def test_where_all_are_busy_the_next_is_told_503() -> None:
             connection.sendall(HALF_AN_ORDER.replace(b"\r\n\r\n{", b"\r\nExpect: 100-continue\r\n\r\n"))
             assert connection.recv(12) == b"HTTP/1.1 100"
         until(lambda: (found := ask(running.address, GET)) is not None and found.status == 503)
+        told = ask(running.address, GET)
+        assert told is not None and "server.max_connections" in told.json()["message"]
+        names = ("exgate-reason", "exgate-outcome", "retry-after")
+        assert [told.headers[name] for name in names] == ["TOO_MANY_CONNECTIONS", "not-sent", "1"]
         for connection in busy:
             connection.close()
         until(lambda: (found := ask(running.address, GET)) is not None and found.status == 200)

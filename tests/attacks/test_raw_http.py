@@ -68,6 +68,7 @@ def test_what_could_be_read_in_two_ways_is_refused_and_ends_the_connection(
         answer = read_answer(connection)
         assert answer is not None
         assert (answer.status, is_status(answer)) == (400, True)
+        assert answer.headers["exgate-outcome"] == "refused", "it may have been an order, and it went nowhere"
         assert is_closed(connection)
     assert stubbed.entry.orders == 0
 
