@@ -1,7 +1,8 @@
 """Answers of the shapes that exchanges' documents show, driven through the plugin with the network captured.
 
 ``documents/NAME.toml`` holds one exchange: the answer with its market, then one table an operation, each with the
-answer or answers that come back, and what must be made of them. The values are made up; the digits are those that get lost.
+answer or answers that come back, and what must be made of them. The values are made up; the digits are those that get
+lost.
 """
 
 from __future__ import annotations
@@ -162,4 +163,5 @@ async def driven(name: str, table: Mapping[str, Any]) -> AsyncIterator[Driven]:
             net.prepare(table.get("account", {}))
             async with CcxtAccount(transport.context(name, settings, credentials=keys, exchange=public)) as account:
                 account.desk.client.rateLimit = exchange.client.rateLimit = 0
+                assert exchange.listing is not None
                 yield Driven(net, exchange, account, exchange.listing.table.values[0])

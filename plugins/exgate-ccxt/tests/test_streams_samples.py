@@ -6,6 +6,7 @@ Gemini: "Market Data v2"; HTX: "Trade Detail". The values are made up; the digit
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
@@ -41,6 +42,8 @@ class Sample(NamedTuple):
     trades: tuple[Told, ...]
     ack: Callable[[dict[str, Any]], list[Any]] = lambda message: []
     greeting: tuple[Any, ...] = ()
+    rest: str = ""
+    """The book that is asked for over HTTP."""
 
 
 def packed(message: str) -> bytes:
@@ -198,26 +201,29 @@ SAMPLES = {
 
 
 @asynccontextmanager
-async def serving(sample: Sample) -> AsyncIterator[str]:
-    """An exchange that plays the frames of a sample to whoever subscribes; its address."""
+async def serving(sample: Sample, late: Callable[[web.WebSocketResponse], Any] | None = None) -> AsyncIterator[str]:
+    """An exchange that plays the frames of a sample to whoever subscribes, and then ``late``; its address."""
+    playing = set[asyncio.Task[None]]()
+
+    async def play(socket: web.WebSocketResponse) -> None:
+        for frame in sample.frames:
+            await send(socket, frame() if callable(frame) else frame)
+        if late is not None:
+            await late(socket)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
-            server = {"endpoint": "wss://ws-api-spot.kucoin.com/", "pingInterval": 18000, "pingTimeout": 10000}
-            return web.json_response({"code": "200000", "data": {"token": "t", "instanceServers": [server]}})
-        socket = web.WebSocketResponse()
+            return asked(sample, request.path)
+        socket, played = web.WebSocketResponse(), False
         await socket.prepare(request)
         for greeting in sample.greeting:
             await socket.send_str(greeting)
-        played = False
         async for message in socket:
-            if message.type is not WSMsgType.TEXT:
-                continue
-            for reply in sample.ack(json.loads(message.data)):
+            for reply in sample.ack(json.loads(message.data)) if message.type is WSMsgType.TEXT else ():
                 await send(socket, reply)
-            for frame in () if played else sample.frames:
-                await send(socket, frame() if callable(frame) else frame)
-            played = True
+            if not played and message.type is WSMsgType.TEXT:
+                playing.add(asyncio.create_task(play(socket)))
+                played = True
         return socket
 
     app = web.Application()
@@ -229,7 +235,17 @@ async def serving(sample: Sample) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
     finally:
+        for task in playing:
+            task.cancel()
         await runner.cleanup()
+
+
+def asked(sample: Sample, path: str) -> web.Response:
+    """What is answered over HTTP: the book, or where KuCoin's streams are."""
+    if sample.rest and "orderbook" in path:
+        return web.Response(text=sample.rest, content_type="application/json")
+    server = {"endpoint": "wss://ws-api-spot.kucoin.com/", "pingInterval": 18000, "pingTimeout": 10000}
+    return web.json_response({"code": "200000", "data": {"token": "t", "instanceServers": [server]}})
 
 
 async def send(socket: web.WebSocketResponse, frame: Any) -> None:

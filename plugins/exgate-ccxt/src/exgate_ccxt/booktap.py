@@ -75,6 +75,8 @@ class BookTap:
         original(*arguments)
 
     def _store(self, changes: dict[str, str], original: Any, delta: Any) -> None:
+        if not delta[0]:
+            return  # a price of 0 is no level: KuCoin says so that only the sequence has moved on
         # Of an entry of three the last is a count of orders (0 = gone) or an order's id; see ``_levels``.
         if len(delta) > 2 and not _counted(original):
             self._whole = True
