@@ -56,7 +56,7 @@ def late(errand: Errand, joined: bool) -> ExGateError:
     """What a caller is told whose deadline ends before the errand does."""
     if errand.phase == "writing" and errand.is_new:
         errand.expired = True
-        return outcomes.not_sent("the deadline passed before it could be sent")
+        return errand.held or outcomes.not_sent("the deadline passed before it could be sent")
     if joined and errand.phase != "looking":
         text = "a request with the same key is still in flight; ask again later with the same key."
         return Aborted(f"{text} It may have been sent.")

@@ -9,6 +9,7 @@ from typing import Literal
 import anyio
 
 from .clock import Runtime
+from .errors import NotSent
 from .outcomes import Account, Verdict
 from .rows import Draft, Row
 from .waiting import until_done
@@ -25,6 +26,8 @@ class Errand:
         """No earlier request has left a row under the key."""
         self.expired = False
         """Its caller was told that it won't be sent."""
+        self.held: NotSent | None = None
+        """What its caller is told if its deadline comes now: why it hasn't been sent yet."""
         self.replayed = False
         """The answer is that of an earlier request."""
         self.why = ""

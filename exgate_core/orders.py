@@ -224,7 +224,7 @@ class Orders:
             errand.is_new = True
             if problem is not None:
                 raise problem
-            await self._pass_gate(errand.account, until)
+            await self._pass_gate(errand, until)
         try:
             claim = await self._journal.claim(errand.draft)
         except JournalError as error:
@@ -245,11 +245,14 @@ class Orders:
             raise outcomes.unknown(text) from error
         return None if row is None or rows.is_free(row) else row
 
-    async def _pass_gate(self, account: Account, until: float) -> None:
-        gate = self._gates.get(account.identity)
-        if gate is not None and not await until_done(self._runtime, gate, until - self._now()):
+    async def _pass_gate(self, errand: Errand, until: float) -> None:
+        gate = self._gates.get(errand.account.identity)
+        if gate is not None:
             text = "orders of this account that the last run left undecided are still being looked up"
-            raise outcomes.not_sent(text, reason="ACCOUNT_RECONCILING")
+            errand.held = outcomes.not_sent(text, reason="ACCOUNT_RECONCILING")
+            if not await until_done(self._runtime, gate, until - self._now()):
+                raise errand.held
+            errand.held = None
         if self.closing:
             raise outcomes.not_sent("the gateway is shutting down", reason="SHUTTING_DOWN")
 

@@ -177,14 +177,12 @@ def written(error: ExGateError | None) -> str:
 
 
 def verdict_of(row: Row) -> Verdict:
-    """What a decided row says."""
+    """What a row says that isn't among ``rows.MAYBE_SENT``."""
     if row.state == rows.PLACED:
         return Verdict(rows.PLACED, row.order_id)
-    if row.state in (rows.NOT_SENT, rows.INTENT):
-        return Verdict(rows.NOT_SENT, error=not_sent("the order with this key never left"))
     if row.state == rows.REFUSED:
         return Verdict(rows.REFUSED, error=_read(row.answer))
-    return Verdict(rows.UNKNOWN, error=unknown("the order's outcome is unknown"))
+    return Verdict(rows.NOT_SENT, error=not_sent("the order with this key never left"))
 
 
 def _read(answer: str) -> ExGateError:

@@ -218,6 +218,12 @@ def test_no_token_makes_more_than_a_401(value: bytes) -> None:
         guard().caller(asked)
 
 
+def test_where_no_file_holds_the_token_none_is_named() -> None:
+    with pytest.raises(Unauthenticated) as caught:
+        guard(Tokens({})).caller(scope(("authorization", f"Bearer {TOKEN}")))
+    assert "the token is in" not in caught.value.message
+
+
 def test_two_tokens_are_one_too_many() -> None:
     with pytest.raises(Unauthenticated):
         guard().caller(scope(*[("authorization", f"Bearer {TOKEN}")] * 2))

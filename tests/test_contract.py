@@ -213,6 +213,12 @@ def test_error_info_reads_as_protobuf(reason: str, domain: str, metadata: dict[s
     assert (read.reason, read.domain, dict(read.metadata)) == (reason, domain, metadata)
 
 
+@pytest.mark.parametrize("length", [0, 1, 127, 128, 16_383, 16_384])
+def test_lengths_take_as_few_bytes_as_they_can(length: int) -> None:
+    ours = status.error_info("x" * length, "exgate", {"k": "v"})
+    assert ours == oracle.ErrorInfo(reason="x" * length, domain="exgate", metadata={"k": "v"}).SerializeToString()
+
+
 @given(st.floats(-10, 1e9))
 def test_retry_info_reads_as_protobuf(seconds: float) -> None:
     delay = oracle.RetryInfo.FromString(status.retry_info(seconds)).retry_delay

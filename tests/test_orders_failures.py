@@ -171,6 +171,7 @@ async def test_what_cannot_be_decided_is_listed_and_blocks_new_orders_only_until
         await anyio.lowlevel.checkpoint()
         blocked = await failure(lambda: room.place(desk, key="new"))
         assert (type(blocked), blocked.metadata["outcome"]) == (NotSent, "not-sent")
+        assert blocked.reason == "ACCOUNT_RECONCILING"
         assert (await room.place(other)).order_id == "1000"
         assert isinstance(await failure(lambda: room.place(desk, key="0")), OutcomeUnknown)
         await reconciling

@@ -93,7 +93,8 @@ class Copy:
         file = self.folder / "chosen.json"
         file.write_text(json.dumps(list(tests)), encoding="utf-8")
         files = sorted({test.partition("::")[0] for test in tests})
-        return self._verdict(self._run(["--timeout=20", "--timeout-method=thread", *files], seconds, **{CHOSEN: str(file)}))
+        arguments = ("--timeout=20", "--timeout-method=thread", *files)
+        return self._verdict(self._run(arguments, seconds, **{CHOSEN: str(file)}))
 
     def _run(self, arguments: Sequence[str], seconds: float, **environment: str) -> tuple[int | None, str]:
         """The exit code, None without an end, and what was printed."""
