@@ -350,3 +350,22 @@ async def test_a_mark_that_nobody_waits_for_is_written(tmp_path: Path) -> None:
         journal.mark_delivered(structs.replace(claim.row, id=99))
     async with Journal(tmp_path / "j.db", clock=clock) as journal:
         assert await journal.show(99) is None
+
+
+async def test_what_was_asked_before_the_end_is_done(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    def step(name: str) -> None:
+        if name == "journal.read":
+            go_on.wait(10)
+
+    async with Journal(tmp_path / "j.db", step) as journal:
+        held = asyncio.ensure_future(journal.show(1))
+        await anyio.lowlevel.checkpoint()
+        claims = [asyncio.ensure_future(journal.claim(draft(f"k:{number}"))) for number in range(100)]
+        await anyio.lowlevel.checkpoint()
+        asyncio.get_running_loop().call_later(0.01, go_on.set)
+    assert await held is None
+    done, late = await asyncio.wait(claims, timeout=5)
+    assert not late
+    assert all(claim.result().fresh for claim in done)

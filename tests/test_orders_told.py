@@ -133,6 +133,13 @@ async def test_a_stop_waits_for_the_last_of_those_who_wait_for_a_lost_order(room
     assert await room.orders.drain(0.01) is True
 
 
+async def test_an_order_that_this_gateway_did_not_send_is_found_and_cancelled_by_its_client_id(room: Room) -> None:
+    desk = Desk()
+    desk.ledger.append(foreign(room.clock.time(), "7", "theirs"))
+    assert (await room.orders.find(desk, None, "", "theirs")).order_id == "7"
+    assert (await room.orders.cancel(desk, BTC, "", "theirs")).status == "canceled"
+
+
 async def test_a_lost_connection_without_a_wait_of_its_own_says_one_second(room: Room) -> None:
     desk = Desk()
     desk.script.append("not_sent")
