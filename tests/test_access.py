@@ -84,6 +84,20 @@ def test_other_names_are_not(kind: str, host: str) -> None:
     assert len(caught.value.message) < 500
 
 
+def test_a_host_is_shown_up_to_eighty_characters() -> None:
+    with pytest.raises(PermissionDenied) as caught:
+        guard().check(scope(("host", "a" * 81)))
+    assert f"'{'a' * 80}'" in caught.value.message
+
+
+def test_a_body_may_have_64_kib_and_no_byte_more() -> None:
+    headers = (("content-type", "application/json"),)
+    guard().check(scope(*headers, ("content-length", "65536"), method="POST"))
+    with pytest.raises(ExGateError) as caught:
+        guard().check(scope(*headers, ("content-length", "65537"), method="POST"))
+    assert caught.value.status == 413
+
+
 def test_no_host_and_two_hosts_are_refused() -> None:
     for headers in ([], [(b"host", b"localhost")] * 2):
         with pytest.raises(PermissionDenied):
@@ -342,6 +356,7 @@ def test_the_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> N
     file = state / TOKEN_FILE
     token = file.read_text().strip()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert len(token) == 43, "256 bits"
     assert load_tokens(state).digests == made.digests
     assert token not in repr(made)

@@ -33,6 +33,20 @@ def test_the_exchanges_strings_come_out_best_first() -> None:
     assert (made.top(1).last_update_id, made.top(1).timestamp) == (10, 5)
 
 
+def test_a_book_counts_its_states_and_keeps_the_exchanges_time() -> None:
+    made = Book()
+    assert (made.in_sync, made.sequence, made.timestamp, made.version) == (False, 0, 0, 0)
+    assert made.fault == "no snapshot yet"
+    assert made.reset(Depth(bids=[("1", "1")], asks=[("2", "1")], last_update_id=10, timestamp=5))
+    assert (made.version, made.fault) == (1, "")
+    assert made.apply(DepthDelta(bids=[("1", "2")], asks=[], previous=10, sequence=11))
+    assert (made.version, made.timestamp, made.sequence) == (2, 5, 11), "a delta without a time changes none"
+    assert made.apply(DepthDelta(bids=[], asks=[], previous=11, sequence=12, timestamp=6))
+    assert (made.version, made.timestamp) == (3, 6)
+    made.invalidate("its stream ended")
+    assert (made.version, made.in_sync, made.fault) == (4, False, "its stream ended")
+
+
 def test_prices_that_no_float_tells_apart_stay_two_levels() -> None:
     made = book([("12345678901.123456781", "1"), ("12345678901.123456782", "2")], [])
     assert made.top(9).bids == (("12345678901.123456782", "2"), ("12345678901.123456781", "1"))

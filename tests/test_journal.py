@@ -105,8 +105,17 @@ async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
 async def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     async with Journal(tmp_path / "new" / "state" / "j.db"):
         modes = {file.name: file.stat().st_mode & 0o077 for file in (tmp_path / "new" / "state").iterdir()}
+        assert os.stat(tmp_path / "new" / "state").st_mode & 0o777 == 0o700
     assert set(modes.values()) == {0}
-    assert "j.db" in modes
+    assert {"j.db", "j.db-wal", "j.db.lock"} <= set(modes)
+
+
+async def test_a_closed_journal_is_one_file_and_its_lock(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.db")
+    async with journal:
+        await journal.claim(draft())
+    assert set(os.listdir(tmp_path)) == {"j.db", "j.db.lock"}
+    assert journal.problem == ""
 
 
 async def test_a_folder_that_cannot_be_made_is_an_error_with_its_path(tmp_path: Path) -> None:

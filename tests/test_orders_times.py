@@ -227,6 +227,18 @@ async def test_a_stop_that_gives_up_waiting_cuts_no_order_that_the_disk_holds_up
     assert (await request).order_id == "1000"
 
 
+async def test_a_cancel_that_is_torn_down_may_have_been_sent(virtual: Virtual, tmp_path: Path) -> None:
+    desk = Timed(virtual=virtual, deaf=True)
+    async with opened(virtual, tmp_path, deadline=60) as room:
+        cancelling = asyncio.ensure_future(room.orders.cancel(desk, None, "1000", ""))
+        while not desk.sent:
+            await anyio.lowlevel.checkpoint()
+    done, _ = await asyncio.wait([cancelling], timeout=1)
+    (error,) = [each.exception() for each in done]
+    assert isinstance(error, OutcomeUnknown) and error.reason == "CANCEL_OUTCOME_UNKNOWN"
+    assert "shutting down" in error.message
+
+
 async def test_an_order_whose_caller_left_is_not_sent_after_its_deadline_either(room: Room) -> None:
     desk = Desk()
     room.held["journal.sent"] = threading.Event()

@@ -227,8 +227,10 @@ def test_what_can_be_no_token_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 def test_only_digests_are_kept_and_only_their_owner_reads_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    tmp_path = tmp_path / "not" / "yet"
     made = token(tmp_path, "new", "bot", capsys=capsys)["token"]
     file = tmp_path / "tokens.json"
+    assert tmp_path.stat().st_mode & 0o777 == 0o700 and file.stat().st_mode & 0o777 == 0o600
     assert made not in file.read_text()
     assert made not in json.dumps(token(tmp_path, "list", capsys=capsys))
     grants = Grants(tmp_path)
