@@ -53,7 +53,7 @@ numerals = st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,20})?", fullmatch=True)
 
 @given(st.integers(0, 2**63 - 1), numerals, numerals, st.booleans())
 def test_every_digit_of_a_trade_survives(number: int, price: str, amount: str, maker: bool) -> None:
-    row = {"t": number, "a": number, "p": price, "q": amount, "T": 5, "m": maker}
+    row = {"t": number, "a": number, "p": price, "q": amount, "T": 5, "m": maker, "l": number}
     frame = json.dumps({"stream": "x@trade", "data": row}).encode()
     side: Side = "sell" if maker else "buy"
     for read in (parse.raw_trade_frame, parse.aggregate_trade_frame):
@@ -165,13 +165,6 @@ def test_the_rule_of_joining() -> None:
     assert joined(event(10, 12), 9, event(13, 13), 12) == ([(12, 13)], [False, True])
     assert joined(20, event(15, 20), event(21, 22)) == ([(20, 22)], [True])
     assert joined(20, event(22, 23), event(24, 24)) == ([(21, 23), (23, 24)], [True])
-
-
-def test_a_stream_whose_snapshot_never_comes_is_given_up() -> None:
-    join = Join(lambda item: None)
-    with pytest.raises(Unavailable):
-        for number in range(20_000):
-            join.event(event(number, number))
 
 
 @st.composite

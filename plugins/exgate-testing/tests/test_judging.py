@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from exgate_testing import command, judging
 from exgate_testing.judging import BadWaiver, check_waivers, chosen, counts, judge, judge_all
+from exgate_testing.pace import FastClock
 from exgate_testing.report import plain, report, text
 from exgate_testing.subjects import NotJudged, Subject, names, subject
 from exgate_testing.table import Case, NotApplicable, always, load
@@ -178,3 +179,20 @@ def test_a_fake_carries_its_waivers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (found,) = asyncio.run(judge_all(lemon(tmp_path), None, ["C01"]))
     assert (found.result, found.why) == ("waived", NO_RULES["C01"])
     assert plain(report(lemon(tmp_path), [found], 0.1))["counts"]["waived"] == 1
+
+
+def test_a_fake_says_which_cases_do_not_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LemonFake, "not_applicable", ("C50[drop]", "C40"), raising=False)
+    found = asyncio.run(judge_all(lemon(tmp_path), NO_RULES, ["C50[drop]", "C50[html]", "C40[limit-buy]", "C04"]))
+    results = {one.label: one.result for one in found}
+    no = "not applicable"
+    assert results == {"C04": "passed", "C40[limit-buy]": no, "C50[drop]": no, "C50[html]": "failed"}
+    assert "this case applies here, and yet it doesn't: the plugin has no place_order" in found[-1].why
+
+
+def test_later_is_later_for_all_that_an_adapter_sees() -> None:
+    clock = FastClock(5.0)
+    before = clock.monotonic(), clock.time()
+    clock.skipped += 3600.0
+    passed = clock.monotonic() - before[0], clock.time() - before[1]
+    assert all(3600.0 <= seconds < 3610.0 for seconds in passed)

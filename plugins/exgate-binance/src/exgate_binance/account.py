@@ -88,7 +88,7 @@ class BinanceAccount:
 
     @hookimpl
     async def find_order(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
-        """Open, closed and traded orders with this name, the newest first. Raises Unavailable if that can't be said."""
+        """Open, closed and traded orders with this name. Raises Unavailable if that can't be said."""
         market = _needed(market)
         if order_id:
             rows = await self._find.by_id(market, order_id) if forms.is_id(order_id) else []

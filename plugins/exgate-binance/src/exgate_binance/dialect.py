@@ -18,8 +18,8 @@ _NAME = len(STREAM)
 
 
 class _Failure(Struct, frozen=True):
-    code: int = 0
-    msg: str = ""
+    code: int
+    msg: str
 
 
 class _Reply(Struct, frozen=True):

@@ -50,7 +50,7 @@ class Binance:
         try:
             found = parse.markets(info)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise bad_answer(self._http.base_url + path, str(error)) from error
+            raise bad_answer(f"{self._host.rest}{path}", str(error)) from error
         self.order_limits = order_limits(info.rate_limits)
         return found
 
@@ -131,6 +131,6 @@ def _event(join: Join, frame: bytes) -> None:
 
 
 def _after(since_id: str) -> int:
-    if not (since_id.isascii() and since_id.isdecimal()):
-        raise InvalidArgument.of("since_id", f"trade ids are integers here, not {since_id[:40]!r}")
+    if not since_id.isdecimal():
+        raise InvalidArgument.of("since_id", f"trade ids are integers here, not {since_id!r}")
     return int(since_id) + 1

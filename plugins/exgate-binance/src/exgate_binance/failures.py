@@ -88,8 +88,7 @@ def _of_change(response: Response, code: int, text: str) -> ExGateError:
         return failure(response, parse.words(response.body))
     if _is_answer(response) and code in _DEFINITE:
         return _refused(response, code, text)
-    said = parse.words(response.body)
-    message = f"{response.url} answered {response.status}{': ' if said else ''}{said}"
+    message = f"{response.url} answered {response.status} {parse.words(response.body)}".rstrip()
     return Unavailable(message, retry_after=response.retry_after)
 
 

@@ -11,36 +11,42 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, cast
 
-from exgate_testing.fakes import Keys, OwnTrade, Reply, Request, Session, Simulation
-from exgate_testing.own import Example
+from exgate_testing.fakes import Keys, Reply, Request, Session, Simulation
+from exgate_testing.own import Caps, Example
+from msgspec.structs import replace
 
 from exgate_core.errors import DUPLICATE, NotFound, Refused
 from exgate_core.models import Market, Order, OrderRequest, Side, TimeInForce, Trade
 
 from .fake_examples import all_examples
-from .fake_rows import aggregate_row, aggregate_rows, book_event, listed, market_of, trade_event, trade_row
+from .fake_rows import (
+    aggregate_row,
+    aggregate_rows,
+    book_event,
+    fill_row,
+    listed,
+    market_of,
+    order_row,
+    trade_event,
+    trade_row,
+)
 from .fake_rules import (
     OWN,
     PRICED,
     ROUTES,
     Problem,
     check_form,
+    check_history,
     check_signed,
     kind_of,
     limit_of,
     named,
     needed,
+    page_of,
+    refusal_of_stream,
     weight_of,
 )
 
-_STATUSES: Final = {
-    "open": "NEW",
-    "partially_filled": "PARTIALLY_FILLED",
-    "filled": "FILLED",
-    "canceled": "CANCELED",
-    "rejected": "REJECTED",
-    "expired": "EXPIRED",
-}
 _REFUSALS: Final = {
     "INSUFFICIENT_BALANCE": (-2010, "Account has insufficient balance for requested action."),
     "WOULD_TAKE": (-2010, "Order would immediately match and take."),
@@ -65,6 +71,9 @@ class BinanceFake:
         market_of("PEPE", "BTC", "0.00000001", "1.00000000", "0.00000001"),
         market_of("币安人生", "USDT", "0.00010000", "0.10000000", "5.00000000"),
     )
+    asleep: ClassVar[Sequence[Market]] = (
+        replace(market_of("OLD", "BTC", "0.00000100", "1.00000000", "0.00010000"), active=False),
+    )
     credentials: ClassVar[Keys] = Keys(
         api_key="vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
         api_secret="NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j",
@@ -80,6 +89,7 @@ class BinanceFake:
             wait=told.wait,
             orders_only=told.orders_only,
             order=told.order,
+            words=told.words,
         )
         for told in all_examples("BTCUSDT", "BTC/USDT")
     ]
@@ -92,6 +102,22 @@ class BinanceFake:
         "client_order_id": ("origClientOrderId", "openOrders", "allOrders", "myTrades"),
     }
 
+    not_applicable: ClassVar[Collection[str]] = ("C43[passphrase]", "C65", "C82")
+    """No passphrase, orders are found by their market, and books have no checksum."""
+    weight_limits: ClassVar[Mapping[str, int]] = {"binance": 6000, "binanceus": 1200}
+    caps: ClassVar[Caps] = Caps(topics=1024, messages=5.0, lifetime=86400.0)
+    settings_taken: ClassVar[Sequence[tuple[Mapping[str, Any], str]]] = (
+        ({}, "recvWindow=5000&"),
+        ({"recv_window": 100}, "recvWindow=100&"),
+        ({"recv_window": 5000}, "recvWindow=5000&"),
+        ({"trades": "raw"}, "/api/v3/trades?"),
+        ({"trades": "aggregate"}, "/api/v3/aggTrades?"),
+    )
+    settings_refused: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {"recv_window": 99}, {"recv_window": 5001}, {"recv_window": "5000"}, {"trades": "both"}
+    )  # fmt: skip
+    stream_refusals: ClassVar[Sequence[str]] = ("0 Unknown property", "2 Invalid request: unknown stream", "")
+
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._kinds: dict[str, tuple[str, str]] = {}  # order id -> (type, stop price) of conditional orders
@@ -99,6 +125,8 @@ class BinanceFake:
         self._placed = (0, 0)  # (ten seconds, orders)
         self._most_orders = 10_000
         self._hidden: frozenset[str] = frozenset()
+        self._refusal: int | None = None  # the way in which the next stream is refused
+        self._announced = 0
         self._calls: dict[str, Callable[[dict[str, str]], Any]] = {
             "/time": lambda form: {"serverTime": simulation.now_ms()},
             "/exchangeInfo": lambda form: self._info(),
@@ -134,6 +162,8 @@ class BinanceFake:
         try:
             text = request.query + request.body.decode("utf-8", "replace")
             form = check_form(text, route)
+            if request.path.endswith("/historicalTrades"):
+                check_history(request.host, request.headers)
             if route.signed:
                 key = request.headers.get("x-mbx-apikey", "")
                 check_signed(text, key, self.credentials, self._simulation.now_ms())
@@ -157,6 +187,10 @@ class BinanceFake:
     def limit_orders(self, count: int) -> None:
         """So many orders are taken in ten seconds."""
         self._most_orders = count
+
+    def window_left(self) -> float:
+        """Windows are those of the exchange's clock."""
+        return 10.0 - self._simulation.now_ms() % 10_000 / 1000
 
     def hide(self, places: Collection[str]) -> None:
         """These places show no orders."""
@@ -199,7 +233,7 @@ class BinanceFake:
             "serverTime": self._simulation.now_ms(),
             "rateLimits": [dict(zip(names, limit, strict=True)) for limit in limits],
             "exchangeFilters": [],
-            "symbols": [*map(listed, self.markets), {**listed(self.markets[0]), **_MARGIN}],
+            "symbols": [*map(listed, (*self.markets, *self.asleep)), {**listed(self.markets[0]), **_MARGIN}],
         }
 
     def _depth(self, form: dict[str, str]) -> dict[str, Any]:
@@ -207,7 +241,7 @@ class BinanceFake:
         return {"lastUpdateId": book.last_update_id, "bids": book.bids, "asks": book.asks}
 
     def _page(self, form: dict[str, str]) -> list[Trade]:
-        market, limit = self._market(form), min(limit_of(form, 500), 1000)
+        market, limit = self._market(form), page_of(form)
         since = str(int(form["fromId"]) - 1) if "fromId" in form else None
         return self._simulation.trades(market.symbol, limit, since)
 
@@ -277,7 +311,7 @@ class BinanceFake:
         return [self._row(order) for order in self._simulation.open_orders(symbol)]
 
     def _all(self, form: dict[str, str]) -> list[dict[str, Any]]:
-        orders, limit = self._simulation.all_orders(self._market(form).symbol), min(limit_of(form, 500), 1000)
+        orders, limit = self._simulation.all_orders(self._market(form).symbol), page_of(form)
         if "allOrders" in self._hidden:
             return []
         if "orderId" in form:
@@ -289,29 +323,12 @@ class BinanceFake:
         if "myTrades" in self._hidden:
             return []
         first = int(form.get("fromId", 0))
-        return [_fill(fill) for fill in fills if int(fill.trade_id) >= first][-min(limit_of(form, 500), 1000) :]
+        return [fill_row(fill) for fill in fills if int(fill.trade_id) >= first][-page_of(form) :]
 
     def _row(self, order: Order) -> dict[str, Any]:
         plain = "LIMIT_MAKER" if order.post_only else order.type.upper()
         kind, stop = self._kinds.get(order.order_id, (plain, "0.00000000"))
-        return {
-            "symbol": self._simulation.market(order.symbol).id,
-            "orderId": int(order.order_id),
-            "orderListId": -1,
-            "clientOrderId": order.client_order_id,
-            "price": order.price if order.type == "limit" else "0.00000000",
-            "origQty": order.amount,
-            "executedQty": order.filled,
-            "status": _STATUSES[order.status],
-            "timeInForce": "GTC",
-            "type": kind,
-            "side": order.side.upper(),
-            "stopPrice": stop,
-            "time": order.time,
-            "updateTime": order.time,
-            "isWorking": True,
-            "selfTradePreventionMode": "NONE",
-        }
+        return order_row(order, self._simulation.market(order.symbol).id, kind, stop)
 
     # --- streams
 
@@ -321,12 +338,27 @@ class BinanceFake:
     def message(self, session: Session, text: str) -> None:
         """SUBSCRIBE and UNSUBSCRIBE; a stream that doesn't exist is confirmed like any other, and stays silent."""
         asked = json.loads(text)
+        if asked["method"] == "SUBSCRIBE" and self._refusal is not None:
+            number, self._refusal = self._refusal, None
+            return session.send(json.dumps(refusal_of_stream(number, asked["id"])))
         for topic in asked["params"]:
             if asked["method"] == "SUBSCRIBE" and topic not in session.state:
                 session.state[topic] = self._follow(session, topic)
             elif asked["method"] == "UNSUBSCRIBE" and topic in session.state:
                 session.state.pop(topic)()
         session.send(json.dumps({"result": None, "id": asked["id"]}))
+
+    def refuse_stream(self, number: int) -> None:
+        """The next SUBSCRIBE is answered with an error: of three shapes, the last of which names no request."""
+        self._refusal = number
+
+    def leaving(self, session: Session) -> None:
+        """``serverShutdown``, as an event by itself and as one of a combined stream ("Server Shutdown")."""
+        self._announced += 1
+        event: dict[str, Any] = {"e": "serverShutdown", "E": self._simulation.now_ms()}
+        if self._announced % 2:
+            event = {"stream": "!serverShutdown", "data": event}
+        session.send(json.dumps(event, separators=(",", ":")))
 
     def closed(self, session: Session) -> None:
         """End every stream of the connection."""
@@ -357,19 +389,3 @@ class BinanceFake:
 
 def _error(code: int, text: str, status: int, headers: Mapping[str, str]) -> Reply:
     return Reply(json.dumps({"code": code, "msg": text}).encode(), status, headers)
-
-
-def _fill(fill: OwnTrade) -> dict[str, Any]:
-    return {
-        "symbol": fill.symbol.replace("/", ""),
-        "id": int(fill.trade_id),
-        "orderId": int(fill.order_id),
-        "orderListId": -1,
-        "price": fill.price,
-        "qty": fill.qty,
-        "quoteQty": fill.quote_qty,
-        "time": fill.time,
-        "isBuyer": fill.side == "buy",
-        "isMaker": fill.maker,
-        "isBestMatch": True,
-    }

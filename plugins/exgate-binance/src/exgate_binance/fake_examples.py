@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from exgate_core.models import Order
 
@@ -145,6 +146,7 @@ class Told(Struct, frozen=True, kw_only=True):
     wait: float | None = None
     orders_only: bool = False
     order: Order | None = None
+    words: str = ""
 
 
 def all_examples(market_id: str, symbol: str) -> list[Told]:
@@ -164,7 +166,8 @@ def _error(code: int, text: str) -> bytes:
 
 def _said(operation: str, row: _Row) -> Told:
     means, reason, status, code, text = row
-    return Told(operation=operation, body=_error(code, text), status=status, means=means, reason=reason)
+    words = f"{code} {text}" if code and status != 200 else ""
+    return Told(operation=operation, body=_error(code, text), status=status, means=means, reason=reason, words=words)
 
 
 def _limited(status: int, code: int, text: str, after: str, wait: float, orders_only: bool) -> Told:
@@ -218,7 +221,11 @@ def _placed(market_id: str) -> list[Told]:
     bodies = [json.dumps({**right, **change}).encode() for change in changes]
     found = [Told(operation="place_order", body=body, means="unknown") for body in bodies]
     own = Order(order_id="5", symbol="", side="buy", type="limit", price="", amount="")
-    return [*found, Told(operation="place_order", body=json.dumps(right).encode(), means="placed", order=own)]
+    for order_id, text in ((1, "1"), (5, "5"), (5, '"5"')):  # the least one, any, and one in quotes
+        body = json.dumps({**right, "orderId": order_id}).replace(f": {order_id},", f": {text},").encode()
+        placed = replace(own, order_id=str(order_id))
+        found.append(Told(operation="place_order", body=body, means="placed", order=placed))
+    return found
 
 
 def _others(market_id: str) -> list[Told]:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from exgate_core.models import DepthDelta, Market, Trade
+from exgate_testing.fakes import OwnTrade
+
+from exgate_core.models import DepthDelta, Market, Order, Trade
 
 from .fake_rules import TYPES
+
+_STATUSES: Final = {
+    "open": "NEW",
+    "partially_filled": "PARTIALLY_FILLED",
+    "filled": "FILLED",
+    "canceled": "CANCELED",
+    "rejected": "REJECTED",
+    "expired": "EXPIRED",
+}
 
 
 def market_of(base: str, quote: str, tick: str, step: str, least: str) -> Market:
@@ -40,11 +51,16 @@ def listed(market: Market) -> dict[str, Any]:
             "maxQty": market.max_amount,
             "stepSize": market.step_size,
         },
-        {"filterType": "NOTIONAL", "minNotional": market.min_notional, "applyMinToMarket": True},
+        # one or the other; both are minima of price times quantity (filters.md "NOTIONAL", "MIN_NOTIONAL")
+        {
+            "filterType": "MIN_NOTIONAL" if market.quote == "BTC" else "NOTIONAL",
+            "minNotional": market.min_notional,
+            "applyMinToMarket": True,
+        },
     ]
     return {
         "symbol": market.id,
-        "status": "TRADING",
+        "status": "TRADING" if market.active else "BREAK",
         "baseAsset": market.base,
         "quoteAsset": market.quote,
         "orderTypes": sorted(TYPES),
@@ -90,3 +106,42 @@ def aggregate_rows(trades: Sequence[Trade], apart: int) -> list[dict[str, Any]]:
 def book_event(delta: DepthDelta) -> dict[str, Any]:
     """The data of ``<symbol>@depth@100ms``."""
     return {"U": delta.previous + 1, "u": delta.sequence, "b": delta.bids, "a": delta.asks}
+
+
+def order_row(order: Order, market_id: str, kind: str, stop: str) -> dict[str, Any]:
+    """A row of ``order``, ``openOrders`` and ``allOrders``."""
+    return {
+        "symbol": market_id,
+        "orderId": int(order.order_id),
+        "orderListId": -1,
+        "clientOrderId": order.client_order_id,
+        "price": order.price if order.type == "limit" else "0.00000000",
+        "origQty": order.amount,
+        "executedQty": order.filled,
+        "status": _STATUSES[order.status],
+        "timeInForce": "GTC",
+        "type": kind,
+        "side": order.side.upper(),
+        "stopPrice": stop,
+        "time": order.time,
+        "updateTime": order.time,
+        "isWorking": True,
+        "selfTradePreventionMode": "NONE",
+    }
+
+
+def fill_row(fill: OwnTrade) -> dict[str, Any]:
+    """A row of ``myTrades``."""
+    return {
+        "symbol": fill.symbol.replace("/", ""),
+        "id": int(fill.trade_id),
+        "orderId": int(fill.order_id),
+        "orderListId": -1,
+        "price": fill.price,
+        "qty": fill.qty,
+        "quoteQty": fill.quote_qty,
+        "time": fill.time,
+        "isBuyer": fill.side == "buy",
+        "isMaker": fill.maker,
+        "isBestMatch": True,
+    }

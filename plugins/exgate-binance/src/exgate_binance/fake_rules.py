@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl, unquote
 
 _NUMBER: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
@@ -164,6 +165,30 @@ def limit_of(form: dict[str, str], default: int) -> int:
     if limit < 1:
         raise Problem(-1130, "Data sent for parameter 'limit' is not valid.")
     return limit
+
+
+def page_of(form: dict[str, str]) -> int:
+    """The size of a page of trades or orders, "Default: 500; Maximum: 1000". Raises Problem for more."""
+    limit = limit_of(form, 500)
+    if limit > 1000:
+        raise Problem(-1130, "Data sent for parameter 'limit' is not valid.")
+    return limit
+
+
+def check_history(host: str, headers: Mapping[str, str]) -> None:
+    """ "Old trade lookup" wants a key on the exchange of the United States. Raises Problem."""
+    if host.endswith(".us") and not headers.get("x-mbx-apikey"):
+        raise Problem(-2014, "API-key format invalid.", 401)
+
+
+def refusal_of_stream(number: int, asked: Any) -> dict[str, Any]:
+    """How a request over the WebSocket is refused ("Live Subscribing/Unsubscribing to streams")."""
+    shapes: tuple[dict[str, Any], ...] = (
+        {"code": 0, "msg": "Unknown property", "id": asked},
+        {"error": {"code": 2, "msg": "Invalid request: unknown stream"}, "id": asked},
+        {"code": 2, "msg": "Invalid request: missing field `method` at line 1 column 73"},
+    )
+    return shapes[number]
 
 
 def named(form: dict[str, str]) -> tuple[str, str]:

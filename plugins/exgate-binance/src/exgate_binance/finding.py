@@ -77,7 +77,7 @@ class Finder:
         if not found:
             late = await self._late(market, max((row.order_id for row in everything), default=0))
             found = {row.order_id: row for row in late if row.client_order_id == client_order_id}
-        return sorted(found.values(), key=lambda row: row.order_id, reverse=True)
+        return list(found.values())
 
     async def _late(self, market: Market, newest: int) -> list[OrderRow]:
         """Orders that have traded and don't stand in the list of all orders yet. Raises Unavailable for one of which

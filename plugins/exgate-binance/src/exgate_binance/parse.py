@@ -46,7 +46,7 @@ class AggregateTrade(Struct, frozen=True, gc=False):
     q: str
     T: int
     m: bool
-    last: int = field(default=0, name="l")
+    last: int = field(name="l")
     """The last raw trade in it."""
 
 

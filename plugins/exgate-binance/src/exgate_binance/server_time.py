@@ -26,8 +26,7 @@ class ServerTime:
     def __init__(self, ask: Callable[[], Awaitable[int]], clock: Clock, log: logging.Logger) -> None:
         self._ask, self._clock, self._log = ask, clock, log
         self._known = False
-        self._ahead = 0.0  # of the monotonic clock
-        self._renew_at = 0.0
+        self._ahead = self._renew_at = 0.0  # the exchange's clock before the monotonic one; the time for the next look
         self._lock = anyio.Lock()
 
     async def now(self) -> float:

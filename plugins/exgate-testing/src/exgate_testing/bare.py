@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from exgate_core.budget import Budget
-from exgate_core.client import Transport
+from exgate_core.client import DEADLINE, Context, Transport
 from exgate_core.client_ids import own
+from exgate_core.clock import Runtime
+from exgate_core.dialects import Dialect
 from exgate_core.exchange import Exchange, open_exchange
 from exgate_core.models import ClientIds, OrderRequest
 from exgate_core.settings import Credentials, Secret
 
 from .fakes import Reply, Request
-from .pace import runtime
+from .pace import FastClock, runtime
 from .serving import FakeExchange, running
 from .subjects import Subject, settings_of
 
@@ -32,16 +35,26 @@ class Bare:
         exchange: Exchange,
         account: Any,
         budget: Budget,
-        sleep: Callable[[float], Any],
+        pace: Runtime,
         names: ClientIds | None,
+        dialects: list[Dialect],
     ) -> None:
         self.wire, self.exchange, self.account, self.budget = wire, exchange, account, budget
-        self._names = names
-        self.sleep = sleep
+        self._names, self._clock = names, pace.clock
+        self.sleep = pace.sleep
         """Wait so many seconds of the exchange's clock."""
+        self.now = pace.clock.monotonic
+        """Seconds of that clock."""
+        self.dialects = dialects
+        """What the adapter says of its WebSockets."""
         self.market = wire.simulation.markets[0]
 
-    def order(self, name: str, ticks: int = 100_000) -> OrderRequest:
+    def later(self, seconds: float) -> None:
+        """It is so many seconds later, for the adapter and for the exchange."""
+        assert isinstance(self._clock, FastClock)
+        self._clock.skipped += seconds
+
+    def order(self, name: str, ticks: int = 100_000, steps: int = 10_000) -> OrderRequest:
         """A small order that rests, with this client order id (``name``)."""
         market = self.market
         return OrderRequest(
@@ -50,7 +63,7 @@ class Bare:
             type="limit",
             client_order_id=self.name(name),
             price=_times(market.tick_size, ticks),
-            amount=_times(market.step_size, 10_000),
+            amount=_times(market.step_size, steps),
         )
 
     def name(self, text: str) -> str:
@@ -77,24 +90,44 @@ def _times(unit: str, count: int) -> str:
 
 
 @asynccontextmanager
-async def open_bare(subject: Subject, *, speed: float = 2.0, sandbox: bool = False) -> AsyncIterator[Bare]:
-    """The adapter of a subject with a budget that never ends. ``speed``: how fast its clock and the exchange's run."""
+async def open_bare(
+    subject: Subject,
+    *,
+    speed: float = 2.0,
+    sandbox: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    deadline: float = DEADLINE,
+) -> AsyncIterator[Bare]:
+    """The adapter of a subject with a budget that never ends. ``speed``: how fast its clock and the exchange's run;
+    ``settings``: the plugin's own, if not those with which it is judged."""
     assert subject.fake is not None
     offer, pace = subject.offer, runtime(speed)
     keys = subject.fake.credentials
-    own = msgspec.convert(settings_of(subject), offer.settings) if offer.settings else None
+    chosen = settings_of(subject) if settings is None else settings
+    own = msgspec.convert(chosen, offer.settings) if offer.settings else None
     credentials = Credentials(Secret(keys.api_key), Secret(keys.api_secret), Secret(keys.passphrase))
     budget = Budget(_ENOUGH, 3600.0, pace.clock, pace.sleep)
     budget.correct = lambda used: None  # type: ignore[method-assign]  # what the adapter counts by itself
     async with AsyncExitStack() as stack:
         wire = await stack.enter_async_context(running(subject.fake))
         wire.simulation.clock = pace.clock.time
-        transport = Transport(budget, pace, upstream_prefix=wire.prefix, sandbox=sandbox)
+        transport = Transport(budget, pace, upstream_prefix=wire.prefix, sandbox=sandbox, deadline=deadline)
         await stack.enter_async_context(transport)
         assert offer.exchange is not None and offer.account is not None
-        sides = [(offer.exchange(transport.context(subject.name, own)), offer.exchange_capabilities)]
+        dialects: list[Dialect] = []
+        sides = [(offer.exchange(_heard(transport.context(subject.name, own), dialects)), offer.exchange_capabilities)]
         exchange = await stack.enter_async_context(open_exchange(subject.name, sides, 10.0))
         account = offer.account(transport.context(subject.name, own, credentials=credentials, exchange=exchange))
         if hasattr(account, "__aenter__"):
             await stack.enter_async_context(account)
-        yield Bare(wire, exchange, account, budget, pace.sleep, offer.account_capabilities.client_ids)
+        yield Bare(wire, exchange, account, budget, pace, offer.account_capabilities.client_ids, dialects)
+
+
+def _heard(context: Context, dialects: list[Dialect]) -> Context:
+    """The same, with a note of every dialect that comes by."""
+
+    def ws(url: str, dialect: Dialect) -> Any:
+        dialects.append(dialect)
+        return context.ws(url, dialect)
+
+    return replace(context, ws=ws)

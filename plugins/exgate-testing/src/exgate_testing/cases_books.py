@@ -98,6 +98,7 @@ async def follows(subject: Subject, variant: str) -> None:
         house.crowd.books(15)
         watch = Watch(house)
         await watch.local("the first copy")
+        opened = house.wire.opened if house.has_wire else 0
         for _ in range(4):
             await _changes(house)
             answer = await watch.local("a change")
@@ -106,6 +107,9 @@ async def follows(subject: Subject, variant: str) -> None:
                 checks.verbatim([row[name] for row in rows for name in row], house.digits(), "the copy")
             hold(float(answer.headers["exgate-age"]) <= 5.0, "ExGate-Age")
         hold(watch.locals >= 5, "answers came from the copy")
+        expect(
+            house.wire.opened if house.has_wire else 0, opened, "connections for a stream on which nothing went wrong"
+        )
 
 
 @case(

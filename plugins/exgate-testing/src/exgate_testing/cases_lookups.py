@@ -117,6 +117,13 @@ async def nowhere(subject: Subject, variant: str) -> None:
         other = order_id[:-2] + ("73" if order_id[-2:] != "73" else "37")
         answer = await house.get("order", order_id=other, symbol=house.market.symbol)
         checks.refused(answer, f"the order {other}", (404,))
+        no = (400, 404) if subject.own else (400, 404, 503, 504)  # a refused search proves nothing to a library
+        for strange in ("no-such-id", "0", f"{order_id}00000000000000000000"):
+            answer = await house.get("order", order_id=strange, symbol=house.market.symbol)
+            checks.refused(answer, f"the order {strange}", no)
+            answer = await house.cancel(house.market, strange)
+            checks.refused(answer, f"a cancel of {strange}", no)
+            expect(house.world.all_orders()[0].status, "open", f"the order, after {strange} was cancelled")
         if house.private.client_ids is not None:
             other = client_order_id[:-2] + ("73" if client_order_id[-2:] != "73" else "37")
             answer = await house.get("order", client_order_id=other, symbol=house.market.symbol)

@@ -1,7 +1,10 @@
-"""A case about options of orders that only one exchange has: that they arrive."""
+"""Cases about what only one plugin has, options of orders and settings: that they arrive, or are refused."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from msgspec import convert
 from msgspec.structs import replace
 
 from exgate_core.errors import ExGateError
@@ -9,7 +12,7 @@ from exgate_core.errors import ExGateError
 from .bare import open_bare
 from .checks import expect, hold
 from .subjects import Subject
-from .table import case, every, needs, wired
+from .table import NotApplicable, case, every, needs, wired
 
 
 def _tells(subject: Subject, variant: str) -> str:
@@ -46,3 +49,38 @@ async def options_arrive(subject: Subject, variant: str) -> None:
                     expect(found.options.get(name, option.choices[:1] and option.choices[0]), text, f"option {name}")
                     arrived.add(name)
     hold(arrived, "no option of the adapter could be used by itself")
+
+
+def _set(subject: Subject, variant: str) -> str:
+    told = subject.own and hasattr(subject.fake, "settings_taken")
+    return "" if told else "the fake doesn't tell which settings make sense (settings_taken)"
+
+
+@case(
+    "C18",
+    "settings of its own",
+    "a setting of the plugin does what it says; one that makes no sense with the exchange is refused",
+    every(wired, needs("balances", "depth", "recent_trades"), _set),
+)
+async def settings(subject: Subject, variant: str) -> None:
+    """The ends of what is allowed, and what lies just beyond them."""
+    if subject.offer.settings is None:
+        raise NotApplicable("the plugin has no settings of its own")
+    fake = subject.fake
+    for chosen, mark in fake.settings_taken:  # type: ignore[union-attr]
+        async with open_bare(subject, settings=chosen) as bare:
+            for ask in (
+                lambda: bare.exchange.depth(bare.market, 5),
+                lambda: bare.exchange.recent_trades(bare.market, 5),
+                bare.account.balances,
+            ):
+                with suppress(ExGateError):  # with some settings a busy machine is too slow
+                    await ask()
+            asked = [f"{seen.request.method} {seen.request.path}?{seen.request.query}" for seen in bare.wire.requests]
+            hold(any(mark in one for one in asked), f"with {chosen!r} no request holds {mark!r}")
+    for chosen in fake.settings_refused:  # type: ignore[union-attr]
+        try:
+            convert(chosen, subject.offer.settings)
+        except ValueError:
+            continue
+        raise AssertionError(f"the settings {chosen!r} were taken")

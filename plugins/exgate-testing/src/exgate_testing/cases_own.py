@@ -12,6 +12,7 @@ from exgate_core.errors import ExGateError, NotFound, NotSent, RateLimited, Refu
 from exgate_core.models import CancelResult, Order
 
 from .bare import Bare, open_bare
+from .cases_joins import first_depth
 from .checks import expect, hold
 from .own import Example
 from .subjects import Subject
@@ -19,9 +20,13 @@ from .table import Applies, NotApplicable, case, every, needs, wired
 
 _NAME = "example-1"
 _NUMBER = "77"
-_FAST = 50.0
+_FAST = 20.0
+_LEFT = 6.5
 _LIMIT = 3
 _JUMP = 60.0
+_BLINK = 0.1
+_LATE = 3.0
+"""Seconds of the exchange's clock by which a busy machine may be late."""
 
 
 def _told(part: str, what: str) -> Applies:
@@ -53,6 +58,8 @@ async def cost(subject: Subject, variant: str) -> None:
             await _costs(bare, f"a book of {size}", None, partial(exchange.depth, market, size))
         for limit in (1, 100, 500, 1000):
             await _costs(bare, f"{limit} trades", None, partial(exchange.recent_trades, market, limit))
+        if subject.has("pull_depth"):
+            await _stream_is_as_dear(bare)
         if exchange.capabilities.trades_reach != 0:
             await _costs(bare, "older trades", None, lambda: exchange.recent_trades(market, 100, "1"))
         await _costs(bare, "the market list", None, exchange.refresh_markets)
@@ -95,6 +102,16 @@ async def _costs(bare: Bare, what: str, before: int | None, ask: Callable[[], Aw
     found, wanted = bare.budget.used - used, sum(weight(request) for request in asked)
     paths = [f"{request.method} {request.path}" for request in asked]
     expect(found, wanted, f"the weight of {what} ({', '.join(paths)})")
+
+
+async def _stream_is_as_dear(bare: Bare) -> None:
+    """To open the stream of a book costs no more than to ask for as many levels."""
+    for levels in bare.exchange.capabilities.depth_windows or (5, 100, 500, 1000, 5000):
+        before = bare.budget.used
+        await bare.exchange.depth(bare.market, levels)
+        asked = bare.budget.used - before
+        await first_depth(bare, levels)
+        expect(bare.budget.used - before <= 2 * asked, True, f"a stream of {levels} levels is no dearer than a book")
 
 
 @case(
@@ -142,8 +159,9 @@ async def examples(subject: Subject, variant: str) -> None:
                 await _means(bare, example)
     for example in limits:
         async with open_bare(subject) as bare:
+            start = bare.now()
             await _means(bare, example)
-            await _closes(bare, example)
+            await _closes(bare, example, start)
 
 
 async def _means(bare: Bare, example: Example) -> None:
@@ -155,6 +173,7 @@ async def _means(bare: Bare, example: Example) -> None:
         expect(_kind(error, example.operation), example.means, f"{shown}: {error!r}")
         if isinstance(error, ExGateError):
             hold(example.reason in ("", error.reason), f"{shown}: the reason {error.reason}, not {example.reason}")
+            hold(example.words in error.message, f"{shown}: {example.words!r} isn't in {error.message!r}")
             hold(example.wait in (None, error.retry_after), f"{shown}: wait {error.retry_after}, not {example.wait}")
         return
     if isinstance(found, CancelResult):
@@ -181,17 +200,22 @@ async def _call(bare: Bare, example: Example) -> Any:
     return await (account.balances() if operation == "balances" else account.find_order(market, *name))
 
 
-async def _closes(bare: Bare, example: Example) -> None:
-    """What may leave after a limit, and what may not."""
+async def _closes(bare: Bare, example: Example, since: float) -> None:
+    """What may leave after a limit, and what may not. ``since``: when the limit was not yet told."""
     sent = len(bare.wire.requests)
     try:
         await bare.account.place_order(bare.order("example-2"))
-    except RateLimited:
+    except RateLimited as error:
         expect(len(bare.wire.requests), sent, "requests sent for an order right after a limit")
+        wait, passed = error.retry_after or 0.0, bare.now() - since
+        if example.wait is not None:
+            hold(example.wait - passed - _BLINK < wait <= example.wait, f"a wait of {wait} s, not {example.wait}")
     else:
         hold(example.operation != "place_order", "an order left right after a limit of orders")
     if example.orders_only:
         await bare.account.balances()
+    elif example.reply.status in (418, 429):
+        hold(bare.budget.paused_for > 0, "questions may leave right after the exchange said too many requests")
 
 
 @case(
@@ -205,6 +229,8 @@ async def limit_of_orders(subject: Subject, variant: str) -> None:
     async with open_bare(subject, speed=_FAST) as bare:
         bare.wire.fake.limit_orders(_LIMIT)  # type: ignore[attr-defined]
         await bare.exchange.refresh_markets()
+        if subject.own:  # a library has a clock of its own, which doesn't run faster
+            await _early_in_a_window(bare)
         placed, wait = 0, 0.0
         for number in range(3 * _LIMIT):
             try:
@@ -215,12 +241,22 @@ async def limit_of_orders(subject: Subject, variant: str) -> None:
             placed += 1
         hold(_LIMIT <= placed < 3 * _LIMIT, f"{placed} orders left within a limit of {_LIMIT}")
         hold(0 < wait <= 60, f"the wait of {wait} s isn't one to the end of a window")
+        left = getattr(bare.wire.fake, "window_left", lambda: wait)()
+        hold(abs(wait - left) < _LATE or not subject.own, f"the wait of {wait} s: the window is over in {left} s")
         told = 0 if subject.own else 1  # who doesn't know the account's limit is told of it
         expect(bare.wire.operations().count("place_order"), placed + told, "orders that arrived")
         await bare.account.balances()
         await bare.account.cancel_order(bare.market, "", bare.name("limited-0"))
         await bare.sleep(wait + 0.5)
         await bare.account.place_order(bare.order("limited-later"))
+
+
+async def _early_in_a_window(bare: Bare) -> None:
+    """Where the fake tells: so early that what is left of it is neither what has passed nor the whole."""
+    left = getattr(bare.wire.fake, "window_left", None)
+    if left is not None:
+        await bare.sleep(left() + 0.1 if left() < _LEFT else 0.0)
+        await bare.sleep(max(0.0, left() - _LEFT))
 
 
 @case(
@@ -234,7 +270,7 @@ async def late(subject: Subject, variant: str) -> None:
     """Each place by itself shows nothing, then all but one; other orders stand beside it in all of them."""
     async with open_bare(subject) as bare:
         fake, market, world = bare.wire.fake, bare.market, bare.wire.simulation
-        for name, ticks in (("beside-1", 99_999), (_NAME, 100_000), ("beside-2", 99_998)):
+        for name, ticks in (("beside-1", 99_999), (_NAME, 100_000), ("zbeside", 100_001)):
             await bare.account.place_order(bare.order(name, ticks))
         if variant == "canceled":
             world.cancel(market.symbol, client_order_id=bare.name(_NAME))
@@ -253,7 +289,8 @@ async def late(subject: Subject, variant: str) -> None:
 def _against(bare: Bare) -> Any:
     from msgspec.structs import replace
 
-    return replace(bare.order("theirs"), side="sell")
+    order = bare.order("theirs")
+    return replace(order, side="sell", amount=bare.order("", steps=20_000).amount)
 
 
 async def _is_found(bare: Bare, order: Order, name: tuple[str, str], hidden: set[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
+from exgate_core.errors import ExGateError, InvalidArgument, NotFound, Refused
 from exgate_core.models import Market, Trade
 
 from . import checks
@@ -28,8 +29,10 @@ async def markets(subject: Subject, variant: str) -> None:
     async with open_house(subject) as house:
         listed = checks.ok(await house.get("markets"), "the market list")["markets"]
         found = {row["symbol"]: row for row in listed}
-        expect(sorted(row["symbol"] for row in listed), sorted(m.symbol for m in house.world.markets), "the symbols")
-        for market in house.world.markets:
+        asleep = getattr(subject.fake, "asleep", ())
+        truth = [*house.world.markets, *asleep]
+        expect(sorted(row["symbol"] for row in listed), sorted(market.symbol for market in truth), "the symbols")
+        for market in truth:
             row = found[market.symbol]
             for name in ("id", "base", "quote", "active"):
                 expect(row[name], getattr(market, name), f"{name} of {market.symbol}")
@@ -171,8 +174,8 @@ async def trade_limits(subject: Subject, variant: str) -> None:
     """One, a few, as many as a page holds, and more than there are."""
     async with open_house(subject) as house:
         most = house.public.trades_max
-        made = house.crowd.trade(house.market, min(most, 300) + 5)
-        for limit in sorted({1, 2, 50, min(most, 300)}):
+        made = house.crowd.trade(house.market, min(most, 1000) + 5)
+        for limit in sorted({1, 2, 50, min(most, 1000)}):
             answer = await house.get("recent_trades", symbol=house.market.symbol, limit=limit)
             found = checks.ok(answer, f"limit={limit}")["trades"]
             expect([row["time"] for row in found], [t.time for t in made[-limit:]], f"times for limit={limit}")
@@ -213,6 +216,30 @@ async def _walk(house: House, made: list[str], size: int, start: int) -> None:
         got += found
         since = found[-1]
     expect(len(got), len(made) - start - 1, f"trades in all pages of {size}")
+
+
+@case(
+    "C29",
+    "ids that are none",
+    "what can't be the id of a trade is refused as such; it is never answered with some trades",
+    needs("recent_trades"),
+)
+async def no_ids(subject: Subject, variant: str) -> None:
+    """Words, and numbers of which there are none among ids."""
+    async with open_house(subject) as house:
+        able = house.public
+        if able.trade_ids == "opaque" or able.trades_reach == 0:
+            raise NotApplicable(
+                f"trade_ids = {able.trade_ids}, trades_reach = {able.trades_reach}: any text may be an id"
+            )
+        house.crowd.trade(house.market, 5)
+        for text in ("no-id", "1.5", "-1"):
+            try:
+                found = await house.exchange.recent_trades(house.market, 5, text)
+            except ExGateError as error:
+                hold(isinstance(error, InvalidArgument | Refused | NotFound), f"since_id = {text!r}: {error!r}")
+            else:
+                raise AssertionError(f"since_id = {text!r} was answered with {len(found)} trades")
 
 
 @case(
@@ -289,6 +316,9 @@ async def fresh(subject: Subject, variant: str) -> None:
 async def capabilities(subject: Subject, variant: str) -> None:
     """A declared feature without its hook would fail when it is needed."""
     public, private = subject.offer.exchange_capabilities, subject.offer.account_capabilities
+    stated = getattr(subject.fake, "weight_limits", {}) if subject.own else {}
+    if subject.name in stated:
+        expect(public.weight_limit, stated[subject.name], "weight_limit, which the exchange's document states")
     hold(subject.has("markets"), "there is no hook markets")
     paged = public.trades_reach is None or public.trades_reach > 0
     hold(not paged or subject.has("recent_trades"), "trades_reach without recent_trades")

@@ -49,6 +49,7 @@ async def stream(subject: Subject, variant: str) -> None:
                     if house.has_wire and house.public.exact:
                         checks.verbatim([row["price"], row["qty"]], house.digits(), f"trade {trade.id} of the stream")
                 expect([f["symbol"] for f in tap.frames], [market.symbol] * len(tap.frames), "symbols of frames")
+                _unbroken(tap)
 
 
 @case("C71", "many trades at once", "one taker who meets many makers loses no trade, and a burst neither", _stream)
@@ -59,6 +60,7 @@ async def burst(subject: Subject, variant: str) -> None:
         async with house.stream(house.market) as tap:
             made = [*house.crowd.sweep(house.market, 50), *house.crowd.trade(house.market, 300)]
             await _all(tap, made)
+            _unbroken(tap)
 
 
 @case("C72", "two markets", "the trades of two markets over shared connections don't mix", _stream)
@@ -78,6 +80,7 @@ async def two_markets(subject: Subject, variant: str) -> None:
                 await _all(second, made_two)
             made_one += house.crowd.trade(one, 3)
             await _all(first, made_one)
+            _unbroken(first)
 
 
 @case(
@@ -222,6 +225,11 @@ async def history_fails(subject: Subject, variant: str) -> None:
             made += house.crowd.trade(house.market, 5)
             await eventually(lambda: "reconnecting" in tap.statuses, "the cut is told")
             await _all(tap, made)
+
+
+def _unbroken(tap: Tap) -> None:
+    """What came came over the stream: no history stood in for one that ends again and again."""
+    hold("reconnecting" not in tap.statuses, f"a stream on which nothing went wrong ended: {tap.statuses}")
 
 
 def _live(tap: Tap) -> bool:

@@ -93,7 +93,11 @@ class Fake(Protocol):
     ClassVar[Mapping[str, str]]``, cases that the exchange can't meet, each with the reason; ``simulated:
     ClassVar[Mapping[str, Any]]``, further arguments of ``Simulation``, for an exchange whose numbers are of another
     size (``first_id``) or whose times are coarser (``clock_step_ms``); ``sends_checksums: ClassVar[bool] = False``
-    where the adapter names a checksum that the exchange doesn't send at present. The module ``own`` has more.
+    where the adapter names a checksum that the exchange doesn't send at present; ``asleep:
+    ClassVar[Sequence[Market]]``, markets that are listed and in which nobody can trade now: the adapter must give them
+    as inactive;
+    ``not_applicable: ClassVar[Collection[str]]``, the cases that prove nothing here: where it is stated, every other
+    case must apply, so that no capability gets lost unnoticed. The module ``own`` has more.
     """
 
     markets: ClassVar[Sequence[Market]]

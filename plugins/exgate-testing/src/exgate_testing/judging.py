@@ -85,7 +85,7 @@ async def judge(subject: Subject, case: Case, variant: str, waivers: Mapping[str
         try:
             await attempt(subject, case, variant)
         except NotApplicable as error:
-            result, reason = "not applicable", str(error)
+            result, reason = _applies(subject, case, variant, str(error))
         except Exception as error:
             result, reason = "failed", _said(error)
             trace = "".join(traceback.format_exception(error))
@@ -98,6 +98,14 @@ async def judge(subject: Subject, case: Case, variant: str, waivers: Mapping[str
         seconds=round(time.monotonic() - start, 3),
         trace=trace,
     )
+
+
+def _applies(subject: Subject, case: Case, variant: str, why: str) -> tuple[Result, str]:
+    """What it means that a case proves nothing: a fault where the fake says that it must prove something."""
+    idle = getattr(subject.fake, "not_applicable", None) if subject is not None and subject.own else None
+    if idle is None or {case.id, case.label(variant)} & {*idle}:
+        return "not applicable", why
+    return "failed", f"by the fake's not_applicable this case applies here, and yet it doesn't: {why}"
 
 
 def _said(error: Exception) -> str:

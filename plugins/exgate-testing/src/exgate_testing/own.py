@@ -4,20 +4,25 @@ Every part is optional, and each that is there opens one case: what the exchange
 what requests cost (``weight``), how many orders an account may place (``limit_orders``), in how many places an order
 shows (``places``, ``hide``), and whether requests carry their time (``timed: ClassVar[bool] = True``): then the
 exchange's clock may jump. ``tells_options: ClassVar[bool] = True`` says that accepted orders hold their options.
+Then there are the plugin's own settings (``settings_taken``, ``settings_refused``), the weight that an address may use
+(``weight_limits``), what a connection may be burdened with (``caps``), how the exchange refuses a stream
+(``refuse_stream``), and how it announces the end of a connection (``leaving``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from msgspec import Struct
 
 from exgate_core.models import Market, Order
 
-from .fakes import Reply, Request
+from .fakes import Reply, Request, Session
 
-__all__ = ["Example", "Examples", "LimitsOrders", "ShowsLate", "Weighs"]
+__all__ = [
+    "Capped", "Caps", "Example", "Examples", "Leaves", "LimitsOrders", "RefusesStreams", "Set", "ShowsLate", "Weighs",
+]  # fmt: skip
 
 Meaning = Literal[
     "refused", "not-found", "limited", "unknown", "unavailable",
@@ -45,6 +50,8 @@ class Example(Struct, frozen=True, kw_only=True):
     """limited: the limit is the account's. Other requests go on; new orders don't."""
     order: Order | None = None
     """found: exactly this; placed: its id."""
+    words: str = ""
+    """What the error's message must hold."""
 
 
 class Examples(Protocol):
@@ -56,6 +63,9 @@ class Examples(Protocol):
 class Weighs(Protocol):
     """A fake of an exchange that counts weight."""
 
+    weight_limits: ClassVar[Mapping[str, int]]
+    """How much may be used within the window that the adapter declares, by the exchange's name. Optional."""
+
     def weight(self, request: Request) -> int:
         """What the exchange charges for a request."""
         ...
@@ -66,6 +76,10 @@ class LimitsOrders(Protocol):
 
     def limit_orders(self, count: int) -> None:
         """From now on so many orders are taken per window. The market list says so, too."""
+        ...
+
+    def window_left(self) -> float:
+        """Seconds until the present window is over. Optional."""
         ...
 
 
@@ -82,4 +96,49 @@ class ShowsLate(Protocol):
 
     def shows(self, place: str, market: Market, order: Order) -> bool:
         """Whether such an order stands in the place at all: one that is over isn't among the open ones."""
+        ...
+
+
+class Set(Protocol):
+    """A fake that knows which settings of the plugin make sense with its exchange."""
+
+    settings_taken: ClassVar[Sequence[tuple[Mapping[str, Any], str]]]
+    """With each of these the adapter opens (the ends of what is allowed, say); the text must then stand in the method,
+    path or query of a request, when a book, trades and balances are asked for."""
+    settings_refused: ClassVar[Sequence[Mapping[str, Any]]]
+    """Each of these must be refused before anything is asked."""
+
+
+class Caps(Struct, frozen=True, kw_only=True):
+    """What one WebSocket connection may be burdened with, by the exchange's document."""
+
+    topics: int
+    messages: float
+    """A second, pings among them."""
+    lifetime: float = 0.0
+    """Seconds after which the exchange ends it; 0 = it doesn't."""
+
+
+class Capped(Protocol):
+    """A fake of an exchange that states such caps."""
+
+    caps: ClassVar[Caps]
+
+
+class RefusesStreams(Protocol):
+    """A fake of an exchange that can refuse a subscription."""
+
+    stream_refusals: ClassVar[Sequence[str]]
+    """The words of each way in which it does; an empty text where the adapter can't know what was refused."""
+
+    def refuse_stream(self, number: int) -> None:
+        """The next subscription is refused in this way."""
+        ...
+
+
+class Leaves(Protocol):
+    """A fake of an exchange that announces the end of a connection."""
+
+    def leaving(self, session: Session) -> None:
+        """Send the announcement; each time in another of its forms, if there are several."""
         ...

@@ -18,12 +18,14 @@ class FastClock:
 
     def __init__(self, factor: float) -> None:
         self.factor = factor
+        self.skipped = 0.0
+        """Seconds that went by in no time: it is later than it was, and nobody has waited."""
         self.jumped = 0.0
         """Seconds by which the time of day was put forward since; ``monotonic`` knows nothing of it."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""
-        return (time.monotonic() - _MONOTONIC) * self.factor
+        return (time.monotonic() - _MONOTONIC) * self.factor + self.skipped
 
     def time(self) -> float:
         """Seconds since the Unix epoch, as this clock has it: it runs ahead."""

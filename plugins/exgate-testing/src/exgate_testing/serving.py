@@ -56,6 +56,8 @@ class FakeExchange:
         """What the fake raised: it is broken."""
         self.prefix = ""
         """For ``upstream_prefix``."""
+        self.opened = 0
+        """How many WebSocket connections there were."""
         self._links: set[_Link] = set()
         self._runner: web.ServerRunner | None = None
         self._last: dict[str, Reply] = {}
@@ -73,6 +75,11 @@ class FakeExchange:
         """End every WebSocket connection, as a broken line does."""
         for link in list(self._links):
             link.abort()
+
+    def announce(self) -> None:
+        """The exchange tells every connection that it will end it soon."""
+        for link in list(self._links):
+            self._guarded(self.fake.leaving, link.session)  # type: ignore[attr-defined]
 
     @asynccontextmanager
     async def out_of_reach(self) -> AsyncIterator[None]:
@@ -139,6 +146,7 @@ class FakeExchange:
         await socket.prepare(raw)
         link = _Link(self, socket, raw, parts.netloc, parts.path + (f"?{parts.query}" if parts.query else ""))
         self._links.add(link)
+        self.opened += 1
         try:
             self._guarded(self.fake.opened, link.session)
             await link.run()

@@ -115,6 +115,7 @@ def load() -> dict[str, Case]:
         cases_errors,
         cases_joins,
         cases_life,
+        cases_lines,
         cases_lookups,
         cases_options,
         cases_orders,
@@ -123,6 +124,7 @@ def load() -> dict[str, Case]:
         cases_public,
         cases_sends,
         cases_streams,
+        cases_times,
     )
 
     return dict(sorted(CASES.items()))
