@@ -257,6 +257,13 @@ def test_scopes() -> None:
         assert _refusal(guard(), caller, Name(), kind) is error
 
 
+@pytest.mark.parametrize(("allow", "told"), [(("*:read", "b:trade"), "*:read, b:trade"), ((), "nothing")])
+def test_a_token_that_may_not_is_told_what_it_may(allow: tuple[str, ...], told: str) -> None:
+    with pytest.raises(PermissionDenied) as caught:
+        guard().require(Caller(Grant(name="bot", allow=allow)), Name(), "trade")
+    assert f"'bot' allows {told}, not main:trade" in caught.value.message
+
+
 def test_an_account_that_is_only_paper_is_open_on_loopback() -> None:
     assert _refusal(guard(), Caller(None), Name(real=False), "trade") is None
 

@@ -231,7 +231,7 @@ def test_only_digests_are_kept_and_only_their_owner_reads_them(
     made = token(tmp_path, "new", "bot", capsys=capsys)["token"]
     file = tmp_path / "tokens.json"
     assert tmp_path.stat().st_mode & 0o777 == 0o700 and file.stat().st_mode & 0o777 == 0o600
-    assert made not in file.read_text()
+    assert made not in file.read_text() and len(made) == 43, "256 bits"
     assert made not in json.dumps(token(tmp_path, "list", capsys=capsys))
     grants = Grants(tmp_path)
     assert len(grants.digests()) == 1
