@@ -108,7 +108,7 @@ class Bench:
         copied = self._copies.get()
         try:
             if control:
-                same = ast.unparse(ast.parse((ROOT / mutant.path).read_text(encoding="utf-8")))
+                same = ast.unparse(ast.parse((copied.folder / mutant.path).read_text(encoding="utf-8")))
                 with copied.spoiled(mutant.path, same):
                     flaky = copied.notices(tests, SECONDS)
                 if flaky:
