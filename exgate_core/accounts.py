@@ -31,10 +31,13 @@ class Private:
     bring: Callable[[Credentials], Life[Account]] | None = None
     """Opens an account with a caller's keys; None where they aren't taken."""
 
+    keyed: bool = False
+    """Whether the settings have keys for it."""
+
     @property
     def absent(self) -> bool:
         """Whether nothing stands behind the name but what callers bring: a token would protect nothing."""
-        return self.refusal is None and self.configured is None
+        return self.configured is None and not self.keyed
 
 
 class Accounts:

@@ -173,23 +173,25 @@ class Gateway:
         return self._accounts[name]
 
     def _private(self, name: str, section: Section) -> Private:
+        keyed = section.credentials is not None
         try:
             offer = self.catalogue.private(name, section)
         except ExGateError as error:
-            return Private(None, refusal=error)
+            return Private(None, refusal=error, keyed=keyed)
         capabilities = offer.account_capabilities
         accepted = section.accept_unrecoverable
         problem = trading_problem(capabilities, trading=section.trading, accept_unrecoverable=accepted)
         if problem:
             message = f"exchanges.{name}: {problem}. Nothing was sent."
-            return Private(capabilities, FailedPrecondition(message, reason="UNRECOVERABLE_ORDERS"))
+            refusal = FailedPrecondition(message, reason="UNRECOVERABLE_ORDERS")
+            return Private(capabilities, refusal, keyed=keyed)
         trading = section.trading or not capabilities.real
         configured = None
-        if section.credentials is not None or not capabilities.needs_credentials:
+        if keyed or not capabilities.needs_credentials:
             configured = self._openings.account(
                 name, section, offer, section.credentials, identity=_identity(section, name), trading=trading
             )
-        return Private(capabilities, None, configured, self._bring(name, section, offer))
+        return Private(capabilities, None, configured, self._bring(name, section, offer), keyed)
 
     def _bring(self, name: str, section: Section, offer: Offer) -> Callable[[Credentials], Life[Account]] | None:
         server = self.settings.server

@@ -60,6 +60,22 @@ async def test_an_account_whose_keys_are_not_there_sends_nothing_and_is_named(
     assert not [record for record in caplog.records if record.exc_info and record.levelno >= logging.ERROR]
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_two_plugins_for_one_name_need_a_token_only_where_the_settings_have_keys(
+    tmp_path: Path, keyed: bool
+) -> None:
+    section = Section(exchange="vault")
+    if keyed:
+        section = replace(section, api_key=Secret("house"), api_secret=Secret("x"))
+    settings = settings_for(tmp_path, vault=section)
+    last = VAULT.replace("    @hookimpl\n", "    @hookimpl(trylast=True)\n")
+    plugin(tmp_path / "plugins", "rival", last)
+    catalogue = plugin(tmp_path / "plugins", "vault", VAULT)
+    async with serving(settings, catalogue) as served, calling(served.url) as caller:
+        told = await caller.get("/v1/vault/balances")
+        assert (told.status, told.reason) == ((401, "UNAUTHENTICATED") if keyed else (400, "AMBIGUOUS_PLUGIN"))
+
+
 async def test_a_name_without_an_account_says_so_and_not_that_a_token_is_missing(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, vault=Section(exchange="vault"))
     settings = replace(settings, server=replace(settings.server, caller_keys="trade"))
