@@ -14,8 +14,9 @@ import anyio
 import pytest
 from exgate_ccxt import loading
 from exgate_ccxt.streams import pull_depth
+from frames import SAMPLES, Sample, kucoin_ack, packed
 from streaming import Copy
-from test_streams_samples import SAMPLES, Sample, kucoin_ack, listing, packed, send, serving
+from test_streams_samples import listing, send, serving
 
 from exgate_core.budget import Budget
 from exgate_core.client import Transport

@@ -21,7 +21,7 @@ from .truth import bad_answer
 __all__ = ["CcxtAccount", "CcxtViewer"]
 
 _ASYNCHRONOUS: Final = frozenset(
-    """okx okxus myokx bybit bybiteu bybitid htx kucoin bitget bitfinex coinbase woo""".split()
+    """okx okxus myokx bybit bybiteu bybitid htx kucoin bitget bitfinex coinbase woo poloniex""".split()
 )
 """Exchanges that answer a cancel when they have taken it in, not when it is done."""
 _CANCELED_WITHOUT_MARKET: Final = frozenset({"coinbaseexchange"})

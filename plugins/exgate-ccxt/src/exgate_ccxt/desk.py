@@ -12,7 +12,7 @@ from exgate_core.errors import ExGateError, NotFound, RateLimited, Unimplemented
 from exgate_core.models import Balance, Market, Order
 
 from .arguments import intent_of
-from .evidence import LISTS, observe
+from .evidence import LISTS, MAPS, observe
 from .exact import decode
 from .facts import fact
 from .failures import proven, unreadable
@@ -21,7 +21,7 @@ from .loading import close_client, open_client
 from .owntrades import order_in
 from .private_options import private_options
 from .privates import balances_of, order_of
-from .recovery import Page, page_of, recipe_of
+from .recovery import OPEN_BY_ID, Page, page_of, recipe_of
 from .request_check import check, hosts_of
 from .skew import Turns, is_about_time, set_clock
 from .table import row
@@ -81,7 +81,7 @@ class Desk:
         """What a call is meant to do."""
         native = self.client.exgate_markets.ccxt.get(market.symbol) if market is not None else None
         intent = intent_of(operation, self.name, market, native, **more)
-        intent.evidence.is_list = self.name in LISTS
+        intent.evidence.is_list, intent.evidence.is_map = self.name in LISTS, self.name in MAPS
         return intent
 
     async def call(self, intent: Intent, lane: Lane, work: Callable[[], Awaitable[Any]]) -> Any:
@@ -202,7 +202,7 @@ class Desk:
         """One place may show an order later than another: it is missing where all of them miss it."""
         symbol = market.symbol if market is not None else None
         params = {"acknowledged": True, "category": "spot"} if self.name in _CATEGORY else {}
-        if self.client.has.get("fetchOrder"):
+        if self.client.has.get("fetchOrder") and self.name not in OPEN_BY_ID:
             work = functools.partial(self.client.fetch_order, order_id, symbol, params)
             found = await self.search(self.intent("read", market), work)
             if ours := [order for order in found if order.order_id == order_id]:

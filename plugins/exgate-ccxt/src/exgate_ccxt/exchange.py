@@ -18,7 +18,7 @@ from exgate_core.hookspecs import EmitDepth, EmitTrades, hookimpl
 from exgate_core.models import Depth, ExchangeCapabilities, Market, Trade
 
 from . import streams
-from .limits import BOOK_TIMES, trades_max
+from .limits import BOOK_TIMES, UNTIMED, trades_max
 from .loading import close_client, digits_lost, fetch_listing, known_listing, open_client, use_listing
 from .markets import Listing
 from .parse import depth_of, trades_of
@@ -89,6 +89,8 @@ class CcxtExchange:
         )
         if self._row.id in BOOK_TIMES and isinstance(note.answer, dict):
             book["timestamp"] = self.client.parse8601(note.answer.get(BOOK_TIMES[self._row.id]))
+        if self._row.id in UNTIMED:
+            book["timestamp"] = None
         depth: Depth = self._read(note, lambda: depth_of(book))
         if not depth.bids and not depth.asks and note.empty_lists_read < 2:
             raise bad_answer(note.url, "there is no book in it")

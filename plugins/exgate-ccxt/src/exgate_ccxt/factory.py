@@ -54,7 +54,9 @@ def exchange_class(exchange_id: str) -> type[Any]:
         package = next(name for name in ("ccxt.pro", "ccxt.async_support") if find_spec(f"{name}.{exchange_id}"))
         base = getattr(import_module(f"{package}.{exchange_id}"), exchange_id)
         never = {name: _nothing for name in _NEVER if hasattr(base, name)}
-        _made[exchange_id] = type(exchange_id, (base,), {**_OVERRIDES, **_levels_reader(base), **never})
+        _made[exchange_id] = type(
+            exchange_id, (base,), {**_OVERRIDES, **_levels_reader(base), **_rounders(base), **never}
+        )
     return _made[exchange_id]
 
 
@@ -131,6 +133,25 @@ def _levels_reader(base: type[Any]) -> dict[str, Any]:
     return {"parse_order_book_bids_asks": parse}
 
 
+def _rounders(base: type[Any]) -> dict[str, Any]:
+    """What isn't known isn't rounded to: Gemini lists its markets without their steps, and ccxt then sends nothing."""
+    return {name: _rounder(getattr(base, name), which) for name, which in _ROUNDERS.items()}
+
+
+def _rounder(theirs: Any, which: str) -> Any:
+    def rounded(self: Any, symbol: str, value: Any) -> Any:
+        known = self.market(symbol)["precision"].get(which)
+        return exact.text(value) if known is None else theirs(self, symbol, value)
+
+    return rounded
+
+
+def _numeric(_self: Any, value: Any) -> Any:
+    """ccxt's own makes 6.37e-06 of 0.00000637, and sends it so (BingX)."""
+    written = exact.text(value)
+    return exact.Num(written) if "." in written else int(written or 0)
+
+
 def _on_json_response(_self: Any, body: str) -> Any:
     return exact.decode(body)
 
@@ -158,9 +179,12 @@ def _client(self: Any, url: str) -> Any:
 _NEVER = ("handle_builder_fee_approval", "approve_builder_fee", "approve_builder_code", "set_ref")
 """Signed requests that ccxt makes for its own sake: a builder's fee, a referrer."""
 
+_ROUNDERS = {"amount_to_precision": "amount", "price_to_precision": "price", "cost_to_precision": "price"}
+
 _made: dict[str, type[Any]] = {}
 _OVERRIDES: dict[str, Any] = {
     "number": exact.Num,
+    "parse_to_numeric": _numeric,
     **READERS,
     "fetch": _fetch,
     "throttle": _throttle,

@@ -69,14 +69,14 @@ _UNDECIDED: Final = re.compile(
 )
 """Words with which exchanges tell that they don't know themselves."""
 _NO_SUCH: Final = re.compile(
-    r"(unknown|no such) order|order ?(id )?((does|was|is)( not|n't) |not )(exist|found)|EOrder:Invalid order|"
-    r"invalid[ _]?order[ _]?id|no[ _]active[ _]order",
+    r"(unknown|no such) order|order[^\"]{0,40}(does|was|is|do)?( not|n't)[ _]?(exist|found)|EOrder:Invalid order|"
+    r"invalid[ _]?order[ _]?id|no[ _]active[ _]order|order[ _]not[ _](exist|found)",
     re.IGNORECASE,
 )
 """Words for an order that isn't there, for which ccxt has another class at some exchanges."""
 _THROTTLED: Final = re.compile(r"throttl|too many|rate.?limit", re.IGNORECASE)
 _WRONG_KEYS: Final = re.compile(
-    r"(invalid|wrong|incorrect) (api[- _]?)?(sign|signature|key)\b|"
+    r"(invalid|wrong|incorrect) (api[- _]?)?(sign|signature|key)\b|jwt_verification|invalid_access_key|"
     r"api[- _]?key( info)?( is)? (invalid|wrong|incorrect|expired)",
     re.IGNORECASE,
 )
@@ -88,20 +88,27 @@ _TOO_LITTLE: Final = re.compile(
 )
 """Words for an order that the account can't pay."""
 _RULE: Final = re.compile(
-    r"insufficient|not[ _]enough|[\W_](min|max|minimum|maximum)[\W_]|too[ _](small|large|low|high|big)\b|precision|"
-    r"validation_error|invalid[ _-]?(param|price|amount|quantity|size|volume|side|type|symbol|market|pair|order type)|"
-    r"(less|lower|more|greater|higher|larger|smaller)[ _]than",
+    r"insufficient|not[ _]enough|too[ _](small|large|low|high|big)\b|precision|validation_error|"
+    r"(min|max)(imum)?[ _](order|amount|quantity|size|price|notional|value|volume|total|trade|transaction)|"
+    r"invalid[ _-]?(param|price|amount|quantity|size|volume|side|type|symbol|market|pair|order)|"
+    r"(less|lower|greater|higher|larger|smaller)[ _]than",
     re.IGNORECASE,
 )
 """Words for a rule that an order breaks: an exchange that says so has looked at it and not taken it."""
 _A_SYMBOL: Final = re.compile("symbol|pair|market|instrument|product|currency|coin|asset", re.IGNORECASE)
 _WRONG_TIME: Final = re.compile(
-    r"time ?stamp\b.{0,40}\b(expired?|outside|ahead|far|window|exceeds|differs?)\b|"
+    r"time ?stamp\b.{0,40}\b(expired?|outside|ahead|far|window|exceeds|differs?|invalid)\b|"
     r"REQUEST_EXPIRED|outside.{0,20}recv_?window",
     re.IGNORECASE,
 )
 """Words for a request whose time isn't the exchange's."""
-_LONGEST = 200
+_WITH_500: Final = {
+    # Bitfinex API v2, "Errors": refusals come with the status 500 too; 10001 "Invalid order ...", 10020 a parameter,
+    # 10100 the key, 10112 the signature, 10114 the nonce
+    "bitfinex": re.compile(r'\["error", ?(10001, ?"(Invalid order|Order not found)|10020|10100|10112|10114)'),
+}
+"""Answers with a status of 500 or more by which an exchange says no."""
+_LONGEST, _READ = 200, 5000
 _PAUSE: Final = 5.0
 """Seconds to wait where an exchange doesn't say how long."""
 
@@ -134,14 +141,16 @@ def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
     throttled = intent.operation == "read" and _THROTTLED.search(said)
     if kind in _LIMITS or intent.status in (418, 429) or throttled:
         return _limit(error, intent, exchange_id, said)
-    if not said or intent.status >= 500 or intent.status == 408:
+    if kind in _MISSING and intent.operation == "read" and intent.status < 400 and intent.evidence.nothing:
+        return NotFound(said[:_LONGEST] or "there is no such order")  # an empty list says so without a word
+    if not said or intent.status == 408 or (intent.status >= 500 and not _own_500(exchange_id, said)):
         return error
     if intent.operation == "place":
-        return _of_place(error, kind, said)
+        return _of_place(error, kind, said, intent)
     if intent.status < 400 and not _meant(kind, intent):
         return error
     if kind in _MISSING or (kind in _DEFINITE | _VAGUE and _NO_SUCH.search(said)):
-        return NotFound(said)
+        return NotFound(said[:_LONGEST])
     if _WRONG_KEYS.search(said):
         return _refused("AuthenticationError", said)
     return _refused(kind, said) if kind in _DEFINITE else error
@@ -152,9 +161,11 @@ def _refused(kind: str, said: str) -> Refused:
         kind = "InvalidNonce"
     elif _TOO_LITTLE.search(said):
         kind = "InsufficientFunds"
+    elif kind == "PermissionDenied" and _RULE.search(said):
+        kind = "InvalidOrder"  # Bitfinex's 10001 is of both
     elif kind == "BadSymbol" and not _A_SYMBOL.search(said):
         kind = "BadRequest"  # KuCoin's 400600, "validation.createOrder...", is of everything in an order
-    return Refused(said, reason=_REASONS.get(kind, "EXCHANGE_REFUSED"))
+    return Refused(said[:_LONGEST], reason=_REASONS.get(kind, "EXCHANGE_REFUSED"))
 
 
 def _meant(kind: str, intent: Intent) -> bool:
@@ -162,12 +173,13 @@ def _meant(kind: str, intent: Intent) -> bool:
     return intent.evidence.told or (kind in _MISSING and intent.evidence.nothing)
 
 
-def _of_place(error: Exception, kind: str, said: str) -> Exception:
+def _of_place(error: Exception, kind: str, said: str, intent: Intent) -> Exception:
     if kind == "DuplicateOrderId" or (kind in _DEFINITE | _VAGUE and _DOUBLE.search(said)):
-        return Refused(said, reason=DUPLICATE)
+        return Refused(said[:_LONGEST], reason=DUPLICATE)
     if _WRONG_KEYS.search(said):
         return _refused("AuthenticationError", said)
-    if (kind in _DEFINITE or (kind in _VAGUE and _RULE.search(said))) and not _UNDECIDED.search(said):
+    ruled = kind in _VAGUE and (intent.evidence.told or intent.status >= 400) and _RULE.search(said)
+    if (kind in _DEFINITE or ruled) and not _UNDECIDED.search(said):
         return _refused(kind, said)
     return error
 
@@ -178,7 +190,7 @@ def _limit(error: Exception, intent: Intent, exchange_id: str, said: str) -> Exc
         return error
     wait = next((value for name, value in intent.headers.items() if name.lower() == "retry-after"), "")
     seconds = float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else _PAUSE
-    return RateLimited(said or f"HTTP {intent.status}", retry_after=seconds)
+    return RateLimited(said[:_LONGEST] or f"HTTP {intent.status}", retry_after=seconds)
 
 
 def _never_left(error: BaseException) -> bool:
@@ -190,13 +202,18 @@ def _never_left(error: BaseException) -> bool:
     return False
 
 
+def _own_500(exchange_id: str, said: str) -> bool:
+    known = _WITH_500.get(exchange_id)
+    return known is not None and known.match(said) is not None
+
+
 def _said(body: str) -> str:
     """What an answer in JSON says; empty where it is none."""
     try:
         found = json.loads(body)
     except ValueError:
         return ""
-    return " ".join(body.split())[:_LONGEST] if isinstance(found, dict | list) and found else ""
+    return " ".join(body.split())[:_READ] if isinstance(found, dict | list) and found else ""
 
 
 def _text(error: Exception) -> str:

@@ -24,6 +24,8 @@ class Evidence:
         """A list that was looked for was there, with or without anything in it."""
         self.is_list = False
         """The answers of this exchange are lists themselves, through which ccxt goes without looking anything up."""
+        self.is_map = False
+        """They may also be objects of nothing but lists."""
         self._empty = False
         self._hollow: Any = None
         self._parts: dict[int, Any] = {}
@@ -38,6 +40,8 @@ class Evidence:
         self._parts.update((id(part), part) for part in _containers(parsed))
         if self.is_list and isinstance(parsed, list) and all(parsed):
             self.read(parsed)
+        if self.is_map and isinstance(parsed, dict) and all(isinstance(rows, list) for rows in parsed.values()):
+            self.listed, self._empty = True, self._empty or not parsed
         return parsed
 
     def looked_up(self, container: Any, value: Any) -> None:

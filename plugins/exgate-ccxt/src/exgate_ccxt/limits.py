@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["BOOK_TIMES", "CONTIGUOUS", "DEPTH_SIZES", "ORDERED", "depth_max", "trade_ids", "trades_max"]
+__all__ = ["BOOK_TIMES", "CONTIGUOUS", "DEPTH_SIZES", "ORDERED", "UNTIMED", "depth_max", "trade_ids", "trades_max"]
 
 _BINANCE = (5, 10, 20, 50, 100, 500, 1000, 5000)
+_TO_1000 = _BINANCE[:-1]
 
 DEPTH_SIZES: Mapping[str, tuple[int, ...]] = {
+    "aster": _TO_1000,
+    "backpack": _TO_1000,
     "bitbns": _BINANCE,
     "bitfinex": (1, 25, 100),
     "bitopro": (1, 5, 10, 20, 30, 50),
     "coinone": (5, 10, 15, 16),
+    "bitrue": _TO_1000,
     "deribit": (1, 5, 10, 20, 50, 100, 1000),
     "htx": (5, 10, 20, 150),
     "kucoin": (20, 100),
+    "poloniex": (5, 10, 20, 50, 100, 150),
     "tokocrypto": _BINANCE,
 }
 """The only sizes that the exchange takes, or that ccxt lets through, rising."""
 
 DEPTH_MAX: Mapping[str, int] = {
-    **{"aster": 1000, "backpack": 1000, "bigone": 200, "binance": 5000, "binanceus": 5000, "bingx": 1000},
-    **{"bitget": 150, "bithumb": 30, "bitrue": 1000, "bitvavo": 1000, "btse": 50, "bybit": 200, "bybiteu": 200},
+    **{"bigone": 200, "binance": 5000, "binanceus": 5000, "bingx": 1000},
+    **{"bitget": 150, "bithumb": 30, "bitvavo": 1000, "btse": 50, "bybit": 200, "bybiteu": 200},
     **{"coinbase": 1000, "coinsph": 200, "cryptocom": 50, "deepcoin": 400, "delta": 100, "digifinex": 150},
     **{"foxbit": 100, "gate": 1000, "gateeu": 1000, "hashkey": 200, "hitbtc": 1000, "bequant": 1000, "fmfwio": 1000},
     **{"kraken": 500, "latoken": 1000, "lbank": 200, "mexc": 5000, "ndax": 1000, "okx": 400, "okxus": 400},
-    **{"myokx": 400, "p2b": 100, "poloniex": 150, "toobit": 200, "upbit": 30, "whitebit": 100, "woo": 100},
+    **{"myokx": 400, "p2b": 100, "toobit": 200, "upbit": 30, "whitebit": 100, "woo": 100},
     **{"xt": 500, "zebpay": 100, "revolutx": 100, "nado": 100, "weex": 200, "phemex": 30},
 }
 """The most levels a side that may be asked for; absent = nothing is known, 1000 are."""
@@ -43,6 +48,9 @@ WHOLE = frozenset(
 
 BOOK_TIMES: Mapping[str, str] = {"coinbaseexchange": "time"}
 """Where an exchange's answer has the time of the book, in ISO 8601, which ccxt leaves out."""
+
+UNTIMED = frozenset({"bitfinex", "lbank"})
+"""Exchanges that don't say of when a book is: ccxt writes our own time there."""
 
 TRADES_MAX: Mapping[str, int] = {
     **{"bingx": 500, "bitget": 500, "bithumb": 100, "btcturk": 50, "btse": 500, "bullish": 100},

@@ -26,6 +26,8 @@ from .wire import Wire
 __all__ = ["close_client", "digits_lost", "fetch_listing", "known_listing", "open_client", "use_listing"]
 
 _FRESH: Final = 600.0
+_TWO_LISTS: Final = frozenset({"mexc", "poloniex"})
+"""Exchanges of whose two lists, spot and swaps, ccxt always asks for both: one that fails must not cost the other."""
 _ORDERING: Final = re.compile(r"(?:create|edit|cancel)\w*[oO]rder\w*|(?:withdraw|transfer|borrow|repay)\w*")
 """ccxt's methods, under both of their names, that change something at an exchange."""
 
@@ -143,7 +145,7 @@ def _adapter_of(context: Context) -> Any:
 
 
 async def _ask(client: Any) -> None:
-    markets = await client.fetch_markets()
+    markets = await (client.fetch_spot_markets() if client.id in _TWO_LISTS else client.fetch_markets())
     client.set_markets([market for market in markets if _is_spot(client.id, market)])
 
 

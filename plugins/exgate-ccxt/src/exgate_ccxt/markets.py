@@ -59,7 +59,9 @@ class Listing:
 
 def _numbered(markets: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for market in markets:
-        info = market.get("info") or {}
+        info = market.get("info")
+        if not isinstance(info, Mapping):
+            continue  # Gemini lists names and nothing more
         for side, code in (("underlying_asset", market["base"]), ("quoting_asset", market["quote"])):
             asset = info.get(side)
             if isinstance(asset, Mapping) and asset.get("id") is not None:

@@ -42,6 +42,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "defaultType": "spot",
         "fetchTradesMethod": "spotPublicGetTrades",
     },
+    # ccxt's own, R0, is a list of single orders: several at one price, and a hundred of them at most
+    "bitfinex": {"defaultType": "spot", "fetchOrderBook": {"precision": "P0"}},
     "coinbase": {"fetchBalance": "v3PrivateGetBrokerageAccounts"},
 }
 """Exchange -> options, over ccxt's own."""

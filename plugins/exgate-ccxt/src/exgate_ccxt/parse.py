@@ -16,14 +16,15 @@ __all__ = ["depth_of", "raw_amount", "trade_of", "trades_of"]
 _MAKERS_SIDE = frozenset({"coinbase"})
 """Exchanges whose trades carry the side of the maker, which ccxt hands on as if it were the taker's."""
 
-_COMPUTED: Mapping[str, str] = {
+_COMPUTED: Mapping[str, str | int] = {
+    "bitfinex": 2,
     "bitso": "amount",
     "btcturk": "amount",
     "gate": "amount",
     "gateeu": "amount",
     "nado": "base_filled",
 }
-"""Where ccxt takes the absolute value of the amount: the field that holds it."""
+"""Where ccxt takes the absolute value of the amount: the field that holds it, or its place in a list."""
 
 _IDS: Mapping[str, str] = {"htx": "id"}
 """Where ccxt reads one field as the id of a trade that was asked for, and another one of a trade of a stream: the one
@@ -70,7 +71,10 @@ def trade_of(trade: Mapping[str, Any], exchange_id: str = "") -> Trade:
 def raw_amount(trade: Mapping[str, Any], exchange_id: str) -> str:
     """The amount as the exchange wrote it, without its sign, where ccxt computes with it and so loses its zeros."""
     key, info = _COMPUTED.get(exchange_id), trade.get("info")
-    found = info.get(key) if key is not None and isinstance(info, Mapping) else None
+    if isinstance(info, list):
+        found = info[key] if isinstance(key, int) and len(info) > key else None
+    else:
+        found = info.get(key) if key is not None and isinstance(info, Mapping) else None
     return str(found).removeprefix("-") if isinstance(found, str | int) else ""
 
 

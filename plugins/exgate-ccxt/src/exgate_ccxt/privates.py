@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, cast
@@ -33,6 +34,8 @@ _WORDS: Final[Mapping[tuple[str, ...], OrderStatus]] = {
     ("fill", "done", "complete", "closed", "finish", "executed", "settled"): "filled",
 }
 """Parts of exchanges' own words for what became of an order, in the order in which they are looked for."""
+_ENDS: Final = ("expired", "rejected")
+_UNDER_WAY: Final = re.compile(r"pend\w*cancel|cancel\w*pend|cancell?ing")
 _PRICES: Final = ("price", "limitprice", "px", "rate")
 _AMOUNTS: Final = ("amount", "origqty", "vol", "sz", "size", "quantity", "qty", "volume", "orderqty", "basesize")
 _TYPE_KEYS: Final = ("ordertype", "ordtype", "type")
@@ -108,6 +111,10 @@ def _status(said: Sequence[Any], filled: str, amount: str) -> OrderStatus:
     """
     known = "open" if said[0] is None else _STATUSES.get(str(said[0]))
     status = known or next(filter(None, (_in_words(str(word).lower()) for word in said)), None)
+    if status == "canceled":  # ccxt calls more so than the exchange does
+        status = next((_STATUSES[word] for word in map(str.lower, map(str, said)) if word in _ENDS), status)
+    if status == "canceled" and any(_UNDER_WAY.search(str(word).lower()) for word in said):
+        status = "open"  # the cancel is taken in, not done
     if status is None:
         raise ValueError(f"an order's status is {str(said[0])[:40]!r}, which nobody knows")
     if status == "open" and _more(filled):
@@ -137,7 +144,8 @@ def _more(number: str) -> bool:
 
 def _written(number: str, leaves: list[tuple[str, str]], keys: tuple[str, ...]) -> str:
     """The number as it stands in the answer: ccxt's arithmetic drops trailing zeros."""
-    equal = [(key, found) for key, found in leaves if _same(found, number)]
+    sizes = ((key, found.removeprefix("-")) for key, found in leaves)  # Bitfinex sells a negative amount
+    equal = [(key, found) for key, found in sizes if _same(found, number)]
     best = next((found for key, found in equal if key in keys), "")
     return plain(best or (equal[0][1] if equal else number))
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from .table import row
 
-__all__ = ["OWN_TRADES", "Page", "Recipe", "page_of", "recipe_of"]
+__all__ = ["OPEN_BY_ID", "OWN_TRADES", "Page", "Recipe", "page_of", "recipe_of"]
 
 Search = Literal["query", "open", "closed", "canceled", "ended", "orders", "trades"]
 
@@ -58,10 +58,14 @@ OWN_TRADES: Final[Mapping[str, tuple[str, str]]] = {
     "btse": ("clOrderID", "orderId"),
     "gemini": ("client_order_id", "order_id"),
     "hashkey": ("clientOrderId", "orderId"),
-    "zebpay": ("clientOrderId", "orderId"),
 }
 """Exchanges without a list of closed orders whose own trades say to which order they belong: the fields of its client
 id and of its id, as ccxt 4.5.90 shows their answers (fetchMyTrades, parseTrade)."""
+
+OPEN_BY_ID: Final = frozenset({"bitfinex"})
+"""Exchanges of which ccxt asks for one order among the open ones alone, and can't read that it isn't there."""
+_OPEN_ONLY: Final = frozenset({"poloniex", "toobit", "zebpay"})
+"""Exchanges of whose spot orders and trades ccxt 4.5.90 asks for the open orders alone, whatever it says it has."""
 
 _PAGES: Final[Mapping[str, Page]] = {
     **dict.fromkeys(("okx", "okxus", "myokx"), Page("id", "after", 100)),
@@ -82,6 +86,8 @@ def recipe_of(exchange_id: str) -> Recipe:
     if exchange_id in _RECIPES:
         return _RECIPES[exchange_id]
     has, more = row(exchange_id).has, list[Search]()
+    if exchange_id in _OPEN_ONLY:
+        return Recipe()
     if exchange_id in OWN_TRADES:
         more.append("trades")
     elif "fetchClosedOrders" in has:

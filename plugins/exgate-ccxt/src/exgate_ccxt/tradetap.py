@@ -70,7 +70,16 @@ def _texts(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "data": {**data, "amount": data["amount_str"], "price": data["price_str"]}}
 
 
-_MENDED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"bitstamp": _texts, "coinbaseexchange": _last_match}
+def _executed(message: dict[str, Any]) -> dict[str, Any]:
+    # Beside the time of the trade stands the time of the frame, and ccxt takes that one.
+    return {**message, "timestamp": message["trade_timestamp"]} if "trade_timestamp" in message else message
+
+
+_MENDED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "bitstamp": _texts,
+    "coinbaseexchange": _last_match,
+    "upbit": _executed,
+}
 
 
 class _Caches(dict[Any, Any]):
