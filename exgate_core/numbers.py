@@ -9,7 +9,7 @@ from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation, Overflow
 MAX_DIGITS = 20
 """The most digits before, and the most after, the point of a number that a caller sends."""
 
-_STRICT = re.compile(r"(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,20})?", re.ASCII)
+_STRICT = re.compile(rf"(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})(?:\.[0-9]{{1,{MAX_DIGITS}}})?", re.ASCII)
 _ALL_STRICT = re.compile(rf"(?:{_STRICT.pattern}\n)*", re.ASCII)
 _EXACT = Context(prec=400, traps=[InvalidOperation, Overflow])
 _LONGEST_EXPONENT = 200

@@ -149,7 +149,7 @@ def is_free(row: Row) -> bool:
 
     An INTENT without an errand has no task that sends it: the one process that holds the file has looked.
     """
-    refused_and_told = row.state == REFUSED and row.delivered > 0 and row.key.startswith("c:")
+    refused_and_told = row.state == REFUSED and row.delivered != 0 and row.key.startswith("c:")
     return row.state in (NOT_SENT, INTENT) or refused_and_told
 
 

@@ -309,8 +309,9 @@ async def test_an_earlier_order_with_the_same_client_id_stands_in_the_way(
 async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
     async with Journal(tmp_path / "j.db") as journal:
         pass
-    with pytest.raises(JournalError, match="closed"):
+    with pytest.raises(JournalError, match="closed") as caught:
         await journal.claim(draft())
+    assert (caught.value.code, caught.value.status, caught.value.reason) == (14, 503, "JOURNAL_CLOSED")
 
 
 async def test_who_no_longer_waits_keeps_no_answer_from_the_others(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ async def test_what_cannot_be_read_is_unknown_in_words_and_in_metadata(room: Roo
     room.broken.update({"journal.intent", "journal.read"})
     error = await failure(lambda: room.place(desk))
     assert (type(error), error.metadata["outcome"]) == (OutcomeUnknown, "unknown")
+    assert "nobody can tell whether an earlier request" in error.message
     assert error.message.endswith("It may have been sent.")
 
 

@@ -213,6 +213,12 @@ async def test_neither_copy_nor_exchange_is_unavailable_with_the_age() -> None:
         with pytest.raises(Unavailable, match=r"local copy.*last proven alive 7\.000 s ago") as raised:
             await home.reads.depth(BTC, 1, LOCAL)
         assert raised.value.metadata["local_age"] == "7.000"
+        assert raised.value.retry_after == 1.0
+        home.upstream.fault = Unavailable("EXCHANGE_UNAVAILABLE: down.", retry_after=9.0)
+        with pytest.raises(Unavailable) as raised:
+            await home.reads.depth(BTC, 1, LOCAL)
+        assert raised.value.retry_after == 9.0
+        home.upstream.fault = Unavailable("EXCHANGE_UNAVAILABLE: down.")
         with pytest.raises(Unavailable, match="down"):
             await home.reads.recent_trades(BTC, 1, NOW)
         for error in (RateLimited("wait", retry_after=9.0), Refused("delisted")):
