@@ -142,6 +142,32 @@ def test_a_limit_maker_is_a_limit_order_that_only_rests() -> None:
     assert (order.type, order.post_only, order.price, order.amount) == ("limit", True, "100.00000000", "0.20100000")
 
 
+@pytest.mark.parametrize(
+    ("said", "own", "filled", "expected"),
+    [
+        ("closed", "PartiallyFilledCanceled", "0.1", "canceled"),
+        ("closed", "partial_fill", "0.1", "partially_filled"),
+        ("closed", "FILLED", "0.1", "filled"),
+        ("closed", "", "0.1", "canceled"),
+        ("closed", "", "2", "filled"),
+        ("open", "partially_canceled", "0.1", "canceled"),
+        ("canceled", "PENDING_CANCEL", "0", "open"),
+        ("canceled", "EXPIRED", "0", "expired"),
+        ("depth_not_enough", "cancelled", "0", "canceled"),
+        ("unfilled", "", "0", "open"),
+        (None, "", "0.1", "partially_filled"),
+    ],
+)
+def test_what_became_of_an_order_is_what_the_exchange_says(said: Any, own: str, filled: str, expected: str) -> None:
+    shown = {"id": "1", "side": "sell", "type": "limit", "status": said, "amount": "2", "filled": filled}
+    assert order_of("test", {**shown, "info": {"status": own}}).status == expected
+
+
+def test_a_status_that_nobody_knows_is_no_answer() -> None:
+    with pytest.raises(ValueError, match="nobody knows"):
+        order_of("test", {"id": "1", "side": "sell", "status": "17", "info": {}})
+
+
 def test_exchanges_without_readable_orders_have_no_method_that_places() -> None:
     assert account_class("hyperliquid") is CcxtViewer
     assert not hasattr(CcxtViewer, "place_order")

@@ -11,6 +11,7 @@ import pytest
 from exgate_ccxt import facts as kept
 from exgate_ccxt.arguments import created, intent_of
 from exgate_ccxt.intents import Intent
+from exgate_ccxt.recovery import recipe_of
 from exgate_ccxt.request_check import Mismatch, Wording, check, hosts_of
 from exgate_ccxt.wordings import wording_of
 from hypothesis import assume, example, given
@@ -56,6 +57,25 @@ async def test_what_is_declared_is_what_was_measured() -> None:
         measured, why = await measure(name)
         assert measured == fact, why
     assert len(PLACING) >= 70
+
+
+async def test_every_place_where_a_lost_order_is_looked_for_can_be_asked() -> None:
+    """What ccxt says it has, and then refuses to ask of a spot market, would end every search for an order."""
+    for name in PLACING:
+        recipe, made = recipe_of(name), exchange(name)
+        calls = {
+            "query": ("fetch_order", "" if recipe.key else "1", {recipe.key: "1"} if recipe.key else {}),
+            "trades": ("fetch_my_trades",),
+            "closed": ("fetch_closed_orders",),
+            "canceled": ("fetch_canceled_orders",),
+            "ended": ("fetch_canceled_and_closed_orders",),
+            "orders": ("fetch_orders",),
+        }
+        for method, *more in (calls[place] for place in recipe.searches if place in calls):
+            arguments = (more[0], "BTC/USDT", more[1]) if more else ("BTC/USDT",)
+            with pytest.raises(Caught):
+                await getattr(made, method)(*arguments)
+        await made.close()
 
 
 def test_what_isnt_declared_has_a_reason() -> None:

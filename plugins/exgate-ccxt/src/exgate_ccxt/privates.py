@@ -27,14 +27,15 @@ _STATUSES: Final[Mapping[str, OrderStatus]] = {
 }
 _WORDS: Final[Mapping[tuple[str, ...], OrderStatus]] = {
     ("pend", "cancelling", "canceling", "not_trigger", "unfill", "untrigger"): "open",
-    ("cancel", "deactivat", "deleted", "revoked", "removed"): "canceled",
+    ("cancel", "deactivat", "deleted", "revoked", "removed", "refund"): "canceled",
     ("expire",): "expired",
-    ("reject", "fail", "error"): "rejected",
+    ("reject", "fail", "error", "invalid"): "rejected",
     ("partial", "part_", "open", "new", "active", "live", "accept", "placed", "wait", "watch", "book"): "open",
     ("fill", "done", "complete", "closed", "finish", "executed", "settled"): "filled",
 }
 """Parts of exchanges' own words for what became of an order, in the order in which they are looked for."""
 _ENDS: Final = ("expired", "rejected")
+_PART_CANCELED: Final = re.compile("partial(ly)?[_ -]?cancel")
 _UNDER_WAY: Final = re.compile(r"pend\w*cancel|cancel\w*pend|cancell?ing")
 _PRICES: Final = ("price", "limitprice", "px", "rate")
 _AMOUNTS: Final = ("amount", "origqty", "vol", "sz", "size", "quantity", "qty", "volume", "orderqty", "basesize")
@@ -109,19 +110,31 @@ def _status(said: Sequence[Any], filled: str, amount: str) -> OrderStatus:
 
     Raises ValueError where no word says anything. ``amount`` is empty where it may be one of the quote asset.
     """
+    own = [str(word).lower() for word in said[1:]]
     known = "open" if said[0] is None else _STATUSES.get(str(said[0]))
-    status = known or next(filter(None, (_in_words(str(word).lower()) for word in said)), None)
-    if status == "canceled":  # ccxt calls more so than the exchange does
-        status = next((_STATUSES[word] for word in map(str.lower, map(str, said)) if word in _ENDS), status)
-    if status == "canceled" and any(_UNDER_WAY.search(str(word).lower()) for word in said):
-        status = "open"  # the cancel is taken in, not done
+    status = known or next(filter(None, map(_in_words, [str(said[0]).lower(), *own])), None)
     if status is None:
         raise ValueError(f"an order's status is {str(said[0])[:40]!r}, which nobody knows")
-    if status == "open" and _more(filled):
-        return "partially_filled"
-    # "Partially filled, the rest cancelled" has no word of its own in ccxt: it is closed.
     short = bool(filled) and _more(amount) and compare(filled, amount) < 0
-    return "canceled" if status == "filled" and short else status
+    status = _of_exchange(status, own, short)
+    return "partially_filled" if status == "open" and _more(filled) else status
+
+
+def _of_exchange(status: OrderStatus, own: Sequence[str], short: bool) -> OrderStatus:
+    """A status of ccxt in the exchange's own words, where ccxt knows fewer; ``short``: not all is filled.
+
+    A part that was filled and a rest that was cancelled has no word of its own in ccxt: it is closed, or open.
+    """
+    if status == "filled" and short:
+        word: OrderStatus = next(filter(None, map(_in_words, own)), "canceled")
+        return word if word in ("open", "filled") else "canceled"
+    if status == "open" and any(_PART_CANCELED.search(word) for word in own):
+        return "canceled"
+    if status == "canceled" and any(_UNDER_WAY.search(word) for word in own):
+        return "open"  # the cancel is taken in, not done
+    if status == "canceled":
+        return next((_STATUSES[word] for word in own if word in _ENDS), status)
+    return status
 
 
 def _in_words(said: str) -> OrderStatus | None:

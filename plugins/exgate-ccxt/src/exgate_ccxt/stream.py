@@ -37,7 +37,7 @@ _SPEAKS = ("TEXT", "BINARY")
 _BEATS = ("PING", "PONG")
 _SOON = {"watchOrderBook": {"snapshotDelay": 1}}
 # ccxt waits for so many changes before it asks for the snapshot: in a quiet market minutes.
-_OPTIONS = {"bitstamp": _SOON}
+_OPTIONS = {"bitstamp": _SOON, "kucoin": _SOON}
 
 
 class Tap(Protocol):
