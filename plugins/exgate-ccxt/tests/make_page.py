@@ -14,6 +14,10 @@ from exgate_core.offers import Offer, Registrar
 
 PAGE = Path(__file__).parents[3] / "docs" / "ccxt-exchanges.md"
 
+RECORDED = frozenset({"binance", "binanceus", "bitstamp", "coinbase", "coinbaseexchange", "kraken", "okx"})
+"""Exchanges of which there is recorded traffic."""
+DOCUMENTED = frozenset(path.stem for path in (Path(__file__).parent / "documents").glob("*.toml"))
+
 HEAD = """# Which promise holds on which exchange
 
 Made from the table of exgate-ccxt by `plugins/exgate-ccxt/tests/make_page.py`; a test compares it. Exchanges that have
@@ -24,6 +28,8 @@ a plugin of their own are served by that one where it can, and may promise more 
 MEANINGS = {
     "digits": "`exact`: book and trade came back to the last digit and zero when the table was made; "
     "tried again whenever the exchange opens. Else what did not",
+    "tried with": "`recordings` of the exchange; `documents`: answers of the shapes that its documents show, in every "
+    "operation, with errors and the words for what became of an order; `-`: a book and a trade alone",
     "book": "`stream`, or `asked` where `isLocal=true` asks the exchange; "
     "the most levels a side that one answer holds; `-` = none",
     "trades": "`stream`; `polled` where `pull_trade` asks again and again; `not asked for` where there is no "
@@ -48,7 +54,7 @@ def page() -> str:
     lines = [_line(row, offers[row.id]) for row in rows()]
     exact = sum(offer.exchange_capabilities.exact for offer in offers.values())
     count = f"{len(lines)} exchanges; digits are exact on {exact} of them."
-    return HEAD + "\n".join([*meanings, "", count, "", head, "|" + "---|" * 8, *lines]) + "\n"
+    return HEAD + "\n".join([*meanings, "", count, "", head, "|" + "---|" * 9, *lines]) + "\n"
 
 
 def _line(row: Row, offer: Offer) -> str:
@@ -62,6 +68,7 @@ def _line(row: Row, offer: Offer) -> str:
     cells = [
         f"`{row.id}` {row.name}",
         _digits(row),
+        "recordings" if row.id in RECORDED else "documents" if row.id in DOCUMENTED else "-",
         book,
         watched + asked,
         ids if watched != "-" else "-",

@@ -63,7 +63,7 @@ async def test_every_place_where_a_lost_order_is_looked_for_can_be_asked() -> No
     """What ccxt says it has, and then refuses to ask of a spot market, would end every search for an order."""
     for name in PLACING:
         recipe, made = recipe_of(name), exchange(name)
-        calls = {
+        calls: dict[str, tuple[Any, ...]] = {
             "query": ("fetch_order", "" if recipe.key else "1", {recipe.key: "1"} if recipe.key else {}),
             "trades": ("fetch_my_trades",),
             "closed": ("fetch_closed_orders",),

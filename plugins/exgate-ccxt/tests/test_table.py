@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from exgate_ccxt.limits import BOOK_TIMES, CONTIGUOUS, DEPTH_MAX, DEPTH_SIZES, ORDERED, TRADES_MAX, WHOLE
 from exgate_ccxt.table import depth_argument, exchange_capabilities, rows
+from recorded import MARKETS
 
 from exgate_core.plugins import load_catalogue
 from exgate_core.settings import Section
@@ -37,6 +38,7 @@ def test_the_table_is_what_ccxt_says() -> None:
 def test_the_page_of_promises_is_what_the_plugin_says() -> None:
     module = script("make_page")
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run tests/make_page.py"
+    assert module.RECORDED == set(MARKETS)
 
 
 def test_the_canary_is_exact_on_nearly_all() -> None:
