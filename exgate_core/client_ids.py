@@ -50,10 +50,9 @@ def fresh(rule: ClientIds, chance: random.Random) -> str:
 
 
 def _candidates(rule: ClientIds, digest: bytes) -> Iterator[str]:
-    room = rule.max_length - len(rule.prefix)
     number = str(int.from_bytes(digest)).lstrip("0")
     hexadecimal = digest.hex()
-    for length in range(min(room, _LONGEST_HASH), _SHORTEST - 1, -1):
+    for length in range(_LONGEST_HASH, _SHORTEST - 1, -1):
         yield rule.prefix + hexadecimal[:length]
         yield rule.prefix + hexadecimal[:length].upper()
         if length <= _LONGEST_NUMBER:

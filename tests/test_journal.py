@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -167,6 +168,8 @@ async def test_a_probe_tells_whether_the_disk_works(tmp_path: Path) -> None:
         broken.clear()
         await journal.probe()
         assert journal.problem == ""
+    with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as connection:
+        assert len(connection.execute("SELECT at FROM alive").fetchall()) == 1, "it was really written"
 
 
 async def test_a_journal_finds_out_by_itself_that_the_disk_works_again(

@@ -192,7 +192,7 @@ async def test_a_replay_says_how_old_it_is(room: Room) -> None:
     room.clock.ahead = 60.0
     again = await room.place(desk)
     assert again.order_id == first.order_id
-    assert again.replayed == pytest.approx(60, abs=1)
+    assert again.replayed == pytest.approx(60, abs=0.01)
     assert desk.sends == 1
 
 

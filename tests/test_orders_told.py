@@ -259,3 +259,13 @@ def test_what_was_added_to_an_error_on_its_way_is_told() -> None:
     assert outcomes.text_of(error) == "no route to the exchange"
     assert outcomes.text_of(ValueError("  two\nlines. ")) == "two lines"
     assert outcomes.text_of(ValueError()) == "ValueError"
+
+
+async def test_a_refusal_without_words_in_the_journal_is_one_all_the_same(room: Room) -> None:
+    desk = Desk()
+    desk.script.append("refuse")
+    await failure(lambda: room.place(desk))
+    assert room.journal._connection is not None
+    room.journal._connection.execute("UPDATE orders SET answer = ''")
+    error = await failure_of(room.place(desk))
+    assert (type(error), error.message, error.metadata["outcome"]) == (Refused, "no order was placed", "refused")

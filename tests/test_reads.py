@@ -136,6 +136,19 @@ async def test_a_question_under_way_is_shared_while_it_is_young_enough() -> None
         assert home.upstream.count("depth") == 2, "who takes nothing older than 1.5 s gets the next answer"
 
 
+async def test_half_a_second_is_a_tolerance_too() -> None:
+    async with house(Upstream(lacks=["pull_depth"])) as home:
+        home.upstream.gate = anyio.Event()
+        asked = []
+        for tolerate in (0.0, 0.5):
+            asked.append(asyncio.ensure_future(home.reads.depth(BTC, 1, Freshness(tolerate=tolerate))))
+            await settle()
+        home.upstream.gate.set()
+        await asyncio.gather(*asked)
+        await home.reads.depth(BTC, 1, Freshness(tolerate=0.5))
+        assert home.upstream.count("depth") == 1
+
+
 async def test_the_256_answers_that_came_last_are_kept() -> None:
     async with house(Upstream(ExchangeCapabilities(depth_max=300), lacks=["pull_depth"])) as home:
         tolerant = Freshness(tolerate=100.0)

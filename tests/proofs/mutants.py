@@ -22,10 +22,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.support.copies import Copy, Touched, copy
+from tests.support.copies import NOTICED, Copy, Touched, copy
 from tests.support.mutation import Mutant, count, excluded, pick
 from tests.support.running import ROOT
 
@@ -127,18 +128,28 @@ def reason(mutant: Mutant, known: Sequence[dict[str, str]]) -> str:
     return ""
 
 
-def told(judged: Iterable[tuple[Mutant, str]]) -> tuple[int, int]:
-    """Print the survivors; how many there are, and how many of them are explained."""
+class Tally(NamedTuple):
+    """How it went."""
+
+    survived: int
+    explained: int
+    hung: int
+    """Noticed by nothing but that the tests came to no end."""
+
+
+def told(judged: Iterable[tuple[Mutant, str]]) -> Tally:
+    """Print the survivors."""
     known = tomllib.loads(REASONS.read_text(encoding="utf-8"))["change"]
-    survived = explained = 0
+    survived = explained = hung = 0
     for place, (mutant, noticed) in enumerate(judged, 1):
+        hung += bool(noticed) and not noticed.startswith(NOTICED)
         if noticed:
             continue
         why = reason(mutant, known)
         survived, explained = survived + 1, explained + bool(why)
         print(f"survived ({place}): {mutant.path}:{mutant.line}: {mutant.what}", flush=True)
         print(f"    {why or 'no reason known: ' + mutant.source}", flush=True)
-    return survived, explained
+    return Tally(survived, explained, hung)
 
 
 def main() -> int:
@@ -157,10 +168,12 @@ def main() -> int:
         copies = [stack.enter_context(copy()) for _ in range(chosen.jobs)]
         bench = Bench(copies, watched(copies, pool, files(rooms)))
         verdicts = pool.map(bench.judge, todo, [place % CONTROL == 0 for place in range(len(todo))])
-        survived, explained = told(zip(todo, verdicts, strict=True))
-    share = 1 - survived / len(todo)
-    print(f"{len(todo) - survived} of {len(todo)} noticed: {share:.1%} (goal {GOAL:.0%}); ", end="")
-    print(f"{explained} of {survived} survivors are explained; {time.monotonic() - begun:.0f} s")
+        tally = told(zip(todo, verdicts, strict=True))
+    noticed, share = len(todo) - tally.survived, 1 - tally.survived / len(todo)
+    print(
+        f"{noticed} of {len(todo)} noticed: {share:.1%} (goal {GOAL:.0%}), {tally.hung} of them by tests without end;"
+    )
+    print(f"{tally.explained} of {tally.survived} survivors are explained; {time.monotonic() - begun:.0f} s")
     return 0 if share >= GOAL or (chosen.short and share > 0) else 1
 
 

@@ -26,6 +26,9 @@ _LEAN = ("-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider", "-p"
          "-p", "_hypothesis_pytestplugin", "-p", "tests.support.touching")  # fmt: skip
 """No plugin of pytest but those that the tests need: half of the time that a short run takes."""
 
+NOTICED = ("FAILED ", "ERROR ")
+"""How the first words of ``Copy.notices`` name a test that failed, or a file that couldn't be read."""
+
 
 class Touched(NamedTuple):
     """Which tests run what."""
@@ -118,7 +121,7 @@ class Copy:
             return ""
         if code is None:
             return "no end"
-        named = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        named = [line for line in output.splitlines() if line.startswith(NOTICED)]
         return named[0] if named else output.strip().splitlines()[-1] if output.strip() else "no output"
 
 
