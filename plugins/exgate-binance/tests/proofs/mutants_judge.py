@@ -48,6 +48,7 @@ def all_trials(killers: Counter[str], of_module: Counter[str]) -> list[Trial]:
         ("", "binance", BinanceFake, ()),
         ("us ", "binanceus", BinanceFake, US_CASES),
         ("aggregate ", "binance", third, AGGREGATE_CASES),
+        ("us aggregate ", "binanceus", third, ("C15",)),
     ):
         whole = subject(name, plugin="exgate-binance", fake=fake)
         found += [(mark + case.label(variant), whole, case, variant) for case, variant in chosen(only)]
