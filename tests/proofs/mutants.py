@@ -54,7 +54,7 @@ TESTS: dict[str, Sequence[str]] = {
     "access": ("access", "limits", "tokens", "app", "app_orders"),
     "contract": ("contract", "requests", "openapi", "app", "app_orders"),
     "numbers": ("numbers", "rules", "book"),
-    "reads": ("reads",),
+    "reads": ("reads", "sharing"),
     "book": ("book", "reads"),
 }
 """The tests that must notice it: of these files, those that run the line."""
