@@ -90,7 +90,7 @@ def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
         side=cast(Side, side),
         type=kind.replace("_", "-") or "limit",
         price="0" if kind == "market" or not _more(price) else _written(price, leaves, _PRICES),
-        amount=_written(amount, leaves, _AMOUNTS) if _more(amount) else "0",
+        amount=_ordered(amount, leaves, bought=(kind, side) == ("market", "buy")),
         status=_status(
             [answer.get("status"), *(value for key, value in leaves if key in _STATUS_KEYS)],
             filled,
@@ -161,6 +161,12 @@ def _written(number: str, leaves: list[tuple[str, str]], keys: tuple[str, ...]) 
     equal = [(key, found) for key, found in sizes if _same(found, number)]
     best = next((found for key, found in equal if key in keys), "")
     return plain(best or (equal[0][1] if equal else number))
+
+
+def _ordered(amount: str, leaves: list[tuple[str, str]], *, bought: bool) -> str:
+    """The amount that was ordered. For a market buy by what to spend ccxt gives what was filled, or a quotient."""
+    said = any(_same(found.removeprefix("-"), amount) for key, found in leaves if key in _AMOUNTS or not key)
+    return _written(amount, leaves, _AMOUNTS) if _more(amount) and (said or not bought) else "0"
 
 
 def _same(found: str, number: str) -> bool:
