@@ -68,8 +68,8 @@ TWENTY = (
     Mistake(
         "delta lost",
         "joining.py",
-        "        previous = max(self._last, event.U - 1)\n",
-        "        previous = self._last\n",
+        "        previous = max(last, event.U - 1)\n",
+        "        previous = last\n",
         "C81[later]",
     ),
     Mistake(
@@ -106,9 +106,9 @@ TWENTY = (
     Mistake(
         "5xx taken for a refusal",
         "failures.py",
-        "    said = parse.words(response.body)\n    message = ",
+        '    message = f"{response.url} answered',
         "    if response.status >= 500:\n        return _refused(response, code, text)\n"
-        "    said = parse.words(response.body)\n    message = ",
+        '    message = f"{response.url} answered',
         "C51[error_503]",
     ),
     Mistake(
