@@ -270,7 +270,7 @@ class Orders:
     async def _continue(self, errand: Errand, row: Row) -> Verdict:
         """The verdict on an earlier row; never sends."""
         if row.state in rows.MAYBE_SENT:
-            return await self._settle(errand, self._times(errand.account, row))
+            return await self._settle(errand, self._times(errand.account, row), duplicate=False)
         if row.state == rows.INTENT:
             await self._journal.decide(row, rows.NOT_SENT, was=rows.INTENT)
         return outcomes.verdict_of(row)
@@ -322,7 +322,7 @@ class Orders:
         _log.warning("order %s was answered as %s %s, which nobody sent", row.client_order_id, order_id, named)
         return outcomes.of_answer(order_id)
 
-    async def _settle(self, errand: Errand, times: Times, *, duplicate: bool = False) -> Verdict:
+    async def _settle(self, errand: Errand, times: Times, *, duplicate: bool) -> Verdict:
         assert errand.row is not None
         errand.phase = "looking"
         verdict = await self._lookups.decide(errand.account, errand.row, times, duplicate=duplicate)

@@ -219,6 +219,12 @@ def test_lengths_take_as_few_bytes_as_they_can(length: int) -> None:
     assert ours == oracle.ErrorInfo(reason="x" * length, domain="exgate", metadata={"k": "v"}).SerializeToString()
 
 
+@pytest.mark.parametrize(("seconds", "nanos"), [(0, 0), (0, 500_000_000), (3, 0), (200, 1)])
+def test_a_zero_is_left_out(seconds: int, nanos: int) -> None:
+    delay = oracle.RetryInfo(retry_delay=Duration(seconds=seconds, nanos=nanos))
+    assert status.retry_info(seconds + nanos / 1e9) == delay.SerializeToString()
+
+
 @given(st.floats(-10, 1e9))
 def test_retry_info_reads_as_protobuf(seconds: float) -> None:
     delay = oracle.RetryInfo.FromString(status.retry_info(seconds)).retry_delay

@@ -309,6 +309,20 @@ async def test_an_earlier_order_with_the_same_client_id_stands_in_the_way(
         assert (await journal.claim(draft(key, "same"))).fresh is not stands
 
 
+async def test_whether_an_answer_with_other_ids_may_be_about_another_row(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        asked = (await journal.claim(draft("k:1", "mine"))).row
+        placed = (await journal.claim(draft("k:2", "theirs"))).row
+        await journal.mark_sent(asked)
+        await journal.decide(placed, rows.PLACED, "5")
+        for order_id, named, ours in (("5", "", True), ("6", "", False), ("6", "theirs", True), ("6", "mine", False)):
+            assert await journal.is_ours("a", asked.id, order_id, named) is ours
+        await journal.mark_sent((await journal.claim(draft("k:3", account="b"))).row)
+        assert await journal.is_ours("a", asked.id, "6", "") is False
+        await journal.mark_sent((await journal.claim(draft("k:3"))).row)
+        assert await journal.is_ours("a", asked.id, "6", "") is True
+
+
 async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
     async with Journal(tmp_path / "j.db") as journal:
         pass

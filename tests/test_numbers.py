@@ -83,3 +83,10 @@ def test_an_unknown_step_allows_everything() -> None:
 @given(st.lists(st.sampled_from(["0", "1.50", "-1", "1e5", "", "01", "1\n2", "\n", "0.0", ".5", "1."]), max_size=4))
 def test_many_at_once_are_plain_where_each_of_them_is(texts: list[str]) -> None:
     assert numbers.all_plain(texts) == all(numbers.is_decimal(text) for text in texts)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_two_hundred_places_are_the_most(sign: str) -> None:
+    assert len(numbers.plain(f"1e{sign}200")) == (201 if not sign else 202)
+    with pytest.raises(ValueError, match="not a decimal number"):
+        numbers.plain(f"1e{sign}201")
