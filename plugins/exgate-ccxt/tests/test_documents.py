@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("ccxt")
 
 from documented import DOCUMENTS, Driven, document, driven
+from test_bad_answers import BODIES
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +21,43 @@ OPERATIONS = (*("depth", "recent_trades", "balances", "pending_orders", "find_or
 @pytest.mark.parametrize("name", DOCUMENTS)
 async def test_answers_of_the_documents_to_the_last_digit(name: str) -> None:
     assert await wrong_in(name) == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_an_error_is_never_an_answer(name: str) -> None:
+    """Whatever an exchange says when it takes no order, said to a question: no book, no balances, no orders."""
+    table, taken = document(name), []
+    failed = [one for case in table["place_order"] for one in cases(table, case) if failing(one["wanted"])]
+    async with driven(name, table) as side:
+        for case in failed:
+            for operation in ("depth", "recent_trades", "balances", "pending_orders"):
+                found = await side.do(operation, case)
+                taken += [] if isinstance(found, str) else [f"{operation}: {case['name'] or case} -> {found}"]
+    assert not taken
+    assert len(failed) > 3
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+async def test_what_is_no_answer_is_none(name: str) -> None:
+    wrong, table = [], document(name)
+    client_id = {"order": {"client_order_id": "17"}} if name == "bitfinex" else {}
+    async with driven(name, table) as side:
+        for kind, body in BODIES.items():
+            for operation in OPERATIONS:
+                found = await side.do(operation, {"answer": body, "id": "4711", **client_id})
+                sent = operation in ("place_order", "cancel_order")
+                if (found != "unknown" if sent else not isinstance(found, str)) and (name, kind) != _FILTERED:
+                    wrong.append(f"{operation}: {kind} -> {found}")
+    assert not wrong
+
+
+_FILTERED = ("bitfinex", "a list of lists")
+"""Rows of no market: ccxt leaves them out of a market's orders."""
+
+
+def failing(wanted: str) -> bool:
+    """Whether a case is one of an order that wasn't placed."""
+    return wanted.startswith(("Refused", "unknown", "RateLimited", "NotFound"))
 
 
 async def wrong_in(name: str) -> list[str]:

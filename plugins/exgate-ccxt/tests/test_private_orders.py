@@ -66,6 +66,10 @@ def test_what_an_answer_proves(error: Exception, intent: Intent, kind: type, rea
     ("error", "intent"),
     [
         (ccxt.ExchangeError("truncated"), sent('{"orderId": 1', 200)),
+        (
+            ccxt.InvalidOrder("bithumb createOrder() did not return an order id"),
+            sent('{"uuid":"C0101000000001799653"}'),
+        ),
         (ccxt.InvalidOrder("a page"), sent("<html>bad request</html>", 400)),
         (ccxt.OperationFailed("x"), sent('{"code":-1006,"msg":"Execution status unknown."}', 400)),
         (ccxt.RequestTimeout("x"), sent('{"code":-1007,"msg":"Timeout waiting for response"}', 408)),

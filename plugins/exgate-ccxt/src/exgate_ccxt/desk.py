@@ -81,7 +81,7 @@ class Desk:
         """What a call is meant to do."""
         native = self.client.exgate_markets.ccxt.get(market.symbol) if market is not None else None
         intent = intent_of(operation, self.name, market, native, **more)
-        intent.evidence.is_list, intent.evidence.is_map = self.name in LISTS, self.name in MAPS
+        intent.evidence.is_list, intent.evidence.map_at = self.name in LISTS, MAPS.get(self.name, "")
         return intent
 
     async def call(self, intent: Intent, lane: Lane, work: Callable[[], Awaitable[Any]]) -> Any:

@@ -17,8 +17,8 @@ __all__ = ["LISTS", "MAPS", "acknowledged", "observe"]
 
 LISTS: Final = frozenset("alpaca bitfinex gate gateeu hyperliquid latoken whitebit".split())
 """Exchanges for ``Evidence.is_list``: in ccxt 4.5.90 their answers are gone through as they are."""
-MAPS: Final = frozenset({"whitebit"})
-"""Exchanges for ``Evidence.is_map``: they also answer with an object of lists, one a market."""
+MAPS: Final = {"whitebit": "/order/history"}
+"""Exchanges for ``Evidence.map_at``: where they answer with an object of lists, one a market."""
 
 _LOOKUPS: Final = {"safe_value": 1, "safe_value_2": 2, "safe_value_n": 1}
 """The readers that all others of ccxt use for lists and objects, and how many arguments name keys."""

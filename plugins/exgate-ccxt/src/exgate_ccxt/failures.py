@@ -108,6 +108,7 @@ _WITH_500: Final = {
     "bitfinex": re.compile(r'\["error", ?(10001, ?"(Invalid order|Order not found)|10020|10100|10112|10114)'),
 }
 """Answers with a status of 500 or more by which an exchange says no."""
+_VALUES: Final = re.compile(r':\s*"([^"]{4,})"')
 _LONGEST, _READ = 200, 5000
 _PAUSE: Final = 5.0
 """Seconds to wait where an exchange doesn't say how long."""
@@ -176,12 +177,20 @@ def _meant(kind: str, intent: Intent) -> bool:
 def _of_place(error: Exception, kind: str, said: str, intent: Intent) -> Exception:
     if kind == "DuplicateOrderId" or (kind in _DEFINITE | _VAGUE and _DOUBLE.search(said)):
         return Refused(said[:_LONGEST], reason=DUPLICATE)
+    if intent.status < 400 and not (intent.evidence.told or _quoted(error, said)):
+        return error  # ccxt's own doubts about a good answer: the order may stand
     if _WRONG_KEYS.search(said):
         return _refused("AuthenticationError", said)
     ruled = kind in _VAGUE and (intent.evidence.told or intent.status >= 400) and _RULE.search(said)
     if (kind in _DEFINITE or ruled) and not _UNDECIDED.search(said):
         return _refused(kind, said)
     return error
+
+
+def _quoted(error: Exception, said: str) -> bool:
+    """Whether an error says what the answer says."""
+    text = str(error)
+    return said in " ".join(text.split()) or any(words in text for words in _VALUES.findall(said))
 
 
 def _limit(error: Exception, intent: Intent, exchange_id: str, said: str) -> Exception:

@@ -24,8 +24,8 @@ class Evidence:
         """A list that was looked for was there, with or without anything in it."""
         self.is_list = False
         """The answers of this exchange are lists themselves, through which ccxt goes without looking anything up."""
-        self.is_map = False
-        """They may also be objects of nothing but lists."""
+        self.map_at = ""
+        """The end of the address where they are objects of nothing but lists."""
         self._empty = False
         self._hollow: Any = None
         self._parts: dict[int, Any] = {}
@@ -35,12 +35,13 @@ class Evidence:
         """The list or object that was looked for was there and empty."""
         return self._empty or self._hollow is not None
 
-    def watch(self, _answer: Any, parsed: Any) -> Any:
+    def watch(self, answer: Any, parsed: Any) -> Any:
         """A decoded answer on its way to ccxt."""
         self._parts.update((id(part), part) for part in _containers(parsed))
         if self.is_list and isinstance(parsed, list) and all(parsed):
             self.read(parsed)
-        if self.is_map and isinstance(parsed, dict) and all(isinstance(rows, list) for rows in parsed.values()):
+        mapped = bool(self.map_at) and answer.url.endswith(self.map_at) and isinstance(parsed, dict)
+        if mapped and all(isinstance(rows, list) for rows in parsed.values()):
             self.listed, self._empty = True, self._empty or not parsed
         return parsed
 

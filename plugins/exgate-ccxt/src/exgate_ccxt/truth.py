@@ -23,12 +23,12 @@ _EMPTY_LIST = re.compile(rb"\[\s*\]")
 def checked(answer: Response, raw: str, parsed: Any, method: str) -> Any:
     """The decoded answer. Raises Unavailable (BAD_ANSWER) if the body isn't a JSON object or array.
 
-    An answer to a request that changes something may be a bare JSON string (Coinbase Exchange names a cancelled order
-    so); it is returned as ccxt would see it.
+    The answer to a DELETE may be a bare JSON string (Coinbase Exchange names a cancelled order so); it is returned as
+    ccxt would see it.
     """
     if isinstance(parsed, dict | list):
         return parsed
-    if method != "GET" and len(raw) > 2 and raw[0] == raw[-1] == '"':
+    if method == "DELETE" and len(raw) > 2 and raw[0] == raw[-1] == '"':
         return raw
     raise bad_answer(answer.url, "it is no JSON object or array" if raw else "it is empty")
 
