@@ -242,8 +242,11 @@ def test_only_digests_are_kept_and_only_their_owner_reads_them(
         grants.read()
     file.chmod(0o600)
     assert len(grants.digests()) == 1
-    file.write_text("[{")
-    assert grants.digests() == {}
+    for text in ("[{", '[{"name": "bot", "scope": "all"}]'):
+        file.write_text(text)
+        assert grants.digests() == {}
+        with pytest.raises(FailedPrecondition, match="can't be read"):
+            grants.read()
 
 
 def test_a_secret_is_struck_out_of_lines_arguments_and_tracebacks(capsys: pytest.CaptureFixture[str]) -> None:
