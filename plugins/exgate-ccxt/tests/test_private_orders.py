@@ -247,7 +247,7 @@ async def test_an_order_that_only_its_trades_show_is_found_by_them() -> None:
     [
         ("gemini", ["fetch_my_trades"]),
         ("woo", ["fetch_closed_orders"]),
-        ("cryptomus", []),
+        ("cryptomus", ["fetch_canceled_and_closed_orders"]),
         ("latoken", ["fetch_orders"]),
     ],
 )

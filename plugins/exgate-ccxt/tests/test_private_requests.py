@@ -11,7 +11,7 @@ import pytest
 from exgate_ccxt import facts as kept
 from exgate_ccxt.arguments import created, intent_of
 from exgate_ccxt.intents import Intent
-from exgate_ccxt.recovery import recipe_of
+from exgate_ccxt.recovery import LISTED_ONLY, recipe_of
 from exgate_ccxt.request_check import Mismatch, Wording, check, hosts_of
 from exgate_ccxt.wordings import wording_of
 from hypothesis import assume, example, given
@@ -71,8 +71,12 @@ async def test_every_place_where_a_lost_order_is_looked_for_can_be_asked() -> No
             "ended": ("fetch_canceled_and_closed_orders",),
             "orders": ("fetch_orders",),
         }
-        for method, *more in (calls[place] for place in recipe.searches if place in calls):
-            arguments = (more[0], "BTC/USDT", more[1]) if more else ("BTC/USDT",)
+        if made.has.get("fetchOrder") and name not in LISTED_ONLY:
+            with pytest.raises(Caught):
+                more = {"acknowledged": True} if name.startswith("bybit") else {}
+                await made.fetch_order("1122334455", "BTC/USDT", more)
+        for method, *by in (calls[place] for place in recipe.searches if place in calls):
+            arguments = (by[0], "BTC/USDT", by[1]) if by else ("BTC/USDT",)
             with pytest.raises(Caught):
                 await getattr(made, method)(*arguments)
         await made.close()

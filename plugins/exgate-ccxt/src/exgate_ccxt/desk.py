@@ -21,7 +21,7 @@ from .loading import close_client, open_client
 from .owntrades import order_in
 from .private_options import private_options
 from .privates import balances_of, order_of
-from .recovery import OPEN_BY_ID, Page, page_of, recipe_of
+from .recovery import LISTED_ONLY, Page, page_of, recipe_of
 from .request_check import check, hosts_of
 from .skew import Turns, is_about_time, set_clock
 from .table import row
@@ -202,13 +202,16 @@ class Desk:
         """One place may show an order later than another: it is missing where all of them miss it."""
         symbol = market.symbol if market is not None else None
         params = {"acknowledged": True, "category": "spot"} if self.name in _CATEGORY else {}
-        if self.client.has.get("fetchOrder") and self.name not in OPEN_BY_ID:
+        if self.client.has.get("fetchOrder") and self.name not in LISTED_ONLY:
             work = functools.partial(self.client.fetch_order, order_id, symbol, params)
             found = await self.search(self.intent("read", market), work)
             if ours := [order for order in found if order.order_id == order_id]:
                 return ours
         recipe = recipe_of(self.name)
-        for place in [one for one in recipe.searches if one in _LISTS and fact(self.name).open_orders]:
+        places = [one for one in recipe.searches if one in _LISTS and fact(self.name).open_orders]
+        if not places and not self.client.has.get("fetchOrder"):
+            raise Unimplemented(f"ccxt can't ask {self.name} for an order")
+        for place in places:
             listed = await self._looked_through(place, market, {})
             if ours := [order for order in listed if order.order_id == order_id]:
                 return ours

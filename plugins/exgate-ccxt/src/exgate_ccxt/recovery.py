@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from .table import row
 
-__all__ = ["OPEN_BY_ID", "OWN_TRADES", "Page", "Recipe", "page_of", "recipe_of"]
+__all__ = ["LISTED_ONLY", "OWN_TRADES", "Page", "Recipe", "page_of", "recipe_of"]
 
 Search = Literal["query", "open", "closed", "canceled", "ended", "orders", "trades"]
 
@@ -62,8 +62,9 @@ OWN_TRADES: Final[Mapping[str, tuple[str, str]]] = {
 """Exchanges without a list of closed orders whose own trades say to which order they belong: the fields of its client
 id and of its id, as ccxt 4.5.90 shows their answers (fetchMyTrades, parseTrade)."""
 
-OPEN_BY_ID: Final = frozenset({"bitfinex"})
-"""Exchanges of which ccxt asks for one order among the open ones alone, and can't read that it isn't there."""
+LISTED_ONLY: Final = frozenset({"bitfinex", "cryptomus"})
+"""Exchanges whose orders are looked for in lists alone: of Bitfinex ccxt asks for one order among the open ones and
+can't read that it isn't there, of Cryptomus it doesn't ask whatever it says."""
 _OPEN_ONLY: Final = frozenset({"poloniex", "toobit", "zebpay"})
 """Exchanges of whose spot orders and trades ccxt 4.5.90 asks for the open orders alone, whatever it says it has."""
 
@@ -88,6 +89,8 @@ def recipe_of(exchange_id: str) -> Recipe:
     has, more = row(exchange_id).has, list[Search]()
     if exchange_id in _OPEN_ONLY:
         return Recipe()
+    if exchange_id == "cryptomus":
+        return Recipe(searches=("open", "ended"))
     if exchange_id in OWN_TRADES:
         more.append("trades")
     elif "fetchClosedOrders" in has:
