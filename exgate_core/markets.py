@@ -32,7 +32,7 @@ class MarketList:
         return self._symbols.get(symbol)
 
     def resolve(self, text: str) -> Market:
-        """The market meant: the unified symbol, else the exchange's id, else a spelling that only one market has.
+        """The market meant: the unified symbol, else the exchange's id, else a spelling or an alias of only one market.
 
         Raises InvalidArgument that names the nearest markets, or the candidates of an ambiguous spelling.
         """
@@ -56,8 +56,8 @@ class MarketList:
         if self._spellings is None:
             self._spellings = {}
             for market in self:
-                names = {f"{market.base}{separator}{market.quote}".casefold() for separator in _SEPARATORS}
-                for name in names | {market.id.casefold()}:
+                common = (f"{market.base}{separator}{market.quote}" for separator in _SEPARATORS)
+                for name in {name.casefold() for name in (*common, market.id, *market.aliases)}:
                     self._spellings[name] = (*self._spellings.get(name, ()), market)
         return self._spellings
 

@@ -32,6 +32,8 @@ class Market(Struct, frozen=True, kw_only=True, gc=False):
     """The exchange's own name of the market."""
     base: str
     quote: str
+    aliases: Sequence[str] = ()
+    """Further names that the exchange itself has for it (Kraken's ``XBTUSD``): callers may write them."""
     tick_size: str = ""
     """A price is a multiple of this."""
     step_size: str = ""

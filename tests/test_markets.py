@@ -28,6 +28,20 @@ def test_the_exchanges_own_name() -> None:
     assert MARKETS.resolve("xxbtzusd").symbol == "XBT/USD"
 
 
+@pytest.mark.parametrize("text", ["XBTEUR", "xbt/eur"])
+def test_the_exchanges_further_names(text: str) -> None:
+    markets = MarketList(
+        [Market(symbol="BTC/EUR", id="XXBTZEUR", base="BTC", quote="EUR", aliases=["XBTEUR", "XBT/EUR"])]
+    )
+    assert markets.resolve(text).symbol == "BTC/EUR"
+
+
+def test_a_further_name_that_two_markets_have_is_ambiguous() -> None:
+    one, other = (Market(symbol=f"{base}/X", id=base, base=base, quote="X", aliases=("N",)) for base in ("A", "B"))
+    with pytest.raises(InvalidArgument, match="A/X, B/X"):
+        MarketList([one, other]).resolve("n")
+
+
 def test_an_ambiguous_spelling_names_the_candidates() -> None:
     with pytest.raises(InvalidArgument, match=r"A/BC.*AB/C|AB/C.*A/BC") as caught:
         MARKETS.resolve("abc")

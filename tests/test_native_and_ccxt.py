@@ -287,6 +287,14 @@ async def test_market_lists(name: str, venue: Any, shared: Path, tmp_path: Path)
     judge.done(name, ("markets",))
 
 
+@pytest.mark.parametrize("text", ["XBT/USD", "XBTUSD", "XXBTZUSD"])
+async def test_krakens_own_names_are_understood(text: str, venue: Any, tmp_path: Path) -> None:
+    async with both("kraken", venue, tmp_path) as it:
+        for section in it.served.gateway.entries:
+            async with it.client.get(f"/v1/{section}/pull_trade", params={"symbol": text}) as answer:
+                assert (answer.status, answer.headers["ExGate-Symbol"]) == (200, "BTC/USD"), await answer.text()
+
+
 async def stream(client: Any, path: str, count: int) -> list[dict[str, Any]]:
     trades: list[dict[str, Any]] = []
     async with client.ws_connect(path, max_msg_size=0) as socket:

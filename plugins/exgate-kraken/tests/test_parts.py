@@ -423,6 +423,7 @@ def test_markets_of_todays_list() -> None:
         ("DOGE/EUR", "XXDGZEUR", "0.0000001", "0.00000001", "", "", False),
         ("NEW/USD", "NEWUSD", "0.1", "1", "", "", True),
     ]
+    assert [m.aliases for m in found] == [("XBTUSD", "XBT/USD"), ("XDGEUR",), ("NEWUSD", "NEW/USD")]
 
 
 def test_an_answer_about_another_pair_is_none() -> None:

@@ -11,6 +11,8 @@ from .exact import text
 
 __all__ = ["Listing", "MarketTable"]
 
+_OTHER_NAMES = ("altname", "wsId")
+"""Where ccxt keeps Kraken's further names of a market: ``XBTUSD``, ``XBT/USD``."""
 _DECIMAL_PLACES = 2
 _TICK_SIZE = 4
 
@@ -82,6 +84,7 @@ def _value(market: Mapping[str, Any], precision_mode: int) -> Market:
         id=str(market["id"]),
         base=str(market["base"]),
         quote=str(market["quote"]),
+        aliases=tuple(str(market[key]) for key in _OTHER_NAMES if market.get(key)),
         tick_size=_step(precision.get("price"), precision_mode),
         step_size=_step(precision.get("amount"), precision_mode),
         min_amount=_rule(amount.get("min")),

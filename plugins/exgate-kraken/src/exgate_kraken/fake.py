@@ -33,11 +33,13 @@ _PAGE: Final = 50
 
 
 def _market(base: str, quote: str, name: str, tick: str, least: str, cost: str) -> Market:
+    short = [_WORDS.get(code, code) for code in (base, quote)]
     return Market(
         symbol=f"{base}/{quote}",
         id=name,
         base=base,
         quote=quote,
+        aliases=("".join(short), "/".join(short)),
         tick_size=tick,
         step_size="0.00000001",
         min_amount=least,

@@ -112,6 +112,7 @@ def _market(name: str, pair: Pair) -> Market:
         id=name,
         base=base,
         quote=quote,
+        aliases=tuple(other for other in (pair.altname, pair.wsname) if other),
         tick_size=pair.tick_size or _step(pair.pair_decimals),
         step_size=_step(pair.lot_decimals),
         min_amount=pair.ordermin,
