@@ -32,7 +32,7 @@ TOKEN_FILE = "token"
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _WATCHED = frozenset(
-    (b"host", b"origin", b"sec-fetch-site", b"content-type", b"content-length", b"transfer-encoding", b"authorization")
+    b"host origin sec-fetch-site content-type content-length content-encoding transfer-encoding authorization".split()
 )
 _KEYS = (b"x-exgate-key", b"x-exgate-secret", b"x-exgate-passphrase")
 _JSON = re.compile(rb"application/json(?:[ \t]*;[ \t]*charset=\"?utf-8\"?)?", re.IGNORECASE)
@@ -314,6 +314,12 @@ def _check_body(method: str, headers: Headers) -> None:
         raise InvalidArgument(
             "the body of a POST is JSON; send 'Content-Type: application/json'. Nothing was sent.",
             reason="CONTENT_TYPE",
+            status=415,
+        )
+    if method == "POST" and any(value.lower() != b"identity" for value in headers.get(b"content-encoding", [])):
+        raise InvalidArgument(
+            "the body of a POST is plain JSON; send it without Content-Encoding. Nothing was sent.",
+            reason="CONTENT_ENCODING",
             status=415,
         )
     if lengths and int(lengths[0]) > MAX_BODY:

@@ -191,6 +191,18 @@ def test_json_may_be_posted(kind: str) -> None:
     guard().check(scope(("content-type", kind), method="POST"))
 
 
+@pytest.mark.parametrize("encodings", [["gzip"], ["identity", "br"]])
+def test_a_packed_body_is_415(encodings: list[str]) -> None:
+    headers = [("content-type", "application/json"), *(("content-encoding", encoding) for encoding in encodings)]
+    with pytest.raises(InvalidArgument, match="without Content-Encoding") as caught:
+        guard().check(scope(*headers, method="POST"))
+    assert (caught.value.status, caught.value.reason) == (415, "CONTENT_ENCODING")
+
+
+def test_a_body_that_is_named_as_it_is_may_be_posted() -> None:
+    guard().check(scope(("content-type", "application/json"), ("content-encoding", "Identity"), method="POST"))
+
+
 def test_a_body_that_says_it_is_too_large_is_413() -> None:
     with pytest.raises(InvalidArgument) as caught:
         guard().check(scope(("content-type", "application/json"), ("content-length", "65537"), method="POST"))
