@@ -102,7 +102,10 @@ async def opened(virtual: Virtual, path: Path, deadline: float = 0.7, reconcile:
         virtual.attend(journal, stuck)
         virtual.jump()
         settings = Settings(deadline=deadline, reconcile_deadline=reconcile)
-        yield Room(journal, Orders(journal, runtime, tasks, settings, step=step), clock, broken, held, tasks)
+        try:
+            yield Room(journal, Orders(journal, runtime, tasks, settings, step=step), clock, broken, held, tasks)
+        finally:
+            virtual.walk()
         tasks.cancel_scope.cancel()
 
 

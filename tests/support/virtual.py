@@ -46,6 +46,10 @@ class Selector(selectors.DefaultSelector):
         """From now on time passes only where everybody waits."""
         self._now, self._jumps = self.time(), True
 
+    def walk(self) -> None:
+        """From now on time passes as for everybody again: a loop that ends waits for threads, with a limit."""
+        self._start, self._jumps = time.monotonic() - self.time(), False
+
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready; nothing after a jump."""
         if not self._jumps or timeout is None:
@@ -74,7 +78,7 @@ class Virtual:
     def __init__(self, seed: int = 1) -> None:
         self._selector = Selector()
         self.runtime = Runtime(LoopClock(self._selector), anyio.sleep, random.Random(seed))
-        self.jump = self._selector.jump
+        self.jump, self.walk = self._selector.jump, self._selector.walk
 
     def attend(self, journal: Journal, stuck: Collection[str] = ()) -> None:
         """Nothing jumps while the journal's thread writes, unless ``stuck`` says that it stands still."""
@@ -92,7 +96,10 @@ class Virtual:
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """As ``asyncio.run``."""
         with asyncio.Runner(loop_factory=self.loop) as runner:
-            return runner.run(main)
+            try:
+                return runner.run(main)
+            finally:
+                self.walk()
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """A loop that lives in this time."""
