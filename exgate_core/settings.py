@@ -194,14 +194,15 @@ def journal_path(settings: Settings) -> Path:
     return state_dir(settings) / "orders.db"
 
 
-def load(path: Path | None, overrides: Sequence[str] = ()) -> Settings:
+def load(path: Path | None, overrides: Sequence[str] = (), *, warn: bool = True) -> Settings:
     """The settings of a file (None = all defaults), changed by overrides like ``server.port=9000``.
 
-    The value of an override is TOML, or plain text where it is no TOML. Raises SettingsError.
+    The value of an override is TOML, or plain text where it is no TOML. ``warn``: what can be used and had better be
+    otherwise is logged. Raises SettingsError.
     """
     data = _read(path) if path else {}
     overridden = [_override(data, text) for text in overrides]
-    return _Loader(str(path or ""), overridden).settings(data, path)
+    return _Loader(str(path or ""), overridden, warn).settings(data, path)
 
 
 def plugin_settings(
@@ -237,8 +238,8 @@ def is_loopback(host: str) -> bool:
 class _Loader:
     """One load: knows where each key came from."""
 
-    def __init__(self, file: str, overridden: Sequence[str]) -> None:
-        self._file, self._overridden = file, overridden
+    def __init__(self, file: str, overridden: Sequence[str], warn: bool) -> None:
+        self._file, self._overridden, self._warn = file, overridden, warn
 
     def settings(self, data: Mapping[str, Any], path: Path | None) -> Settings:
         known = {field.name for field in fields(Settings)} - {"path"}
@@ -272,7 +273,7 @@ class _Loader:
             if not NAME.fullmatch(named):
                 self._fail(place, f"a name is made of a-z, 0-9, _ and -, at most 32 of them; got {named[:40]!r}")
         for key in ("api_key", "api_secret", "passphrase"):
-            if isinstance(table.get(key), str):
+            if self._warn and isinstance(table.get(key), str):
                 origin = at(self._origin(f"{path}.{key}"), f"{path}.{key}")
                 _log.warning('%s: a secret in plain text; better { env = "NAME" } or { file = "PATH" }', origin)
         self._check_section(section, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import uuid
@@ -74,12 +73,7 @@ class Options:
         not by each verb that asks a gateway."""
         from . import settings
 
-        log = logging.getLogger("exgate.settings")
-        log.disabled = not warn
-        try:
-            return settings.load(settings.find_file(self.config), self.overrides)
-        finally:
-            log.disabled = False
+        return settings.load(settings.find_file(self.config), self.overrides, warn=warn)
 
     def running(self) -> Door:
         """The gateway that runs at ``--url``, or where the settings say."""
