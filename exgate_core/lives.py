@@ -127,9 +127,9 @@ class Life(Generic[T]):
         self._failures += 1
         pause = self._pause()
         self._not_before = self._runtime.clock.monotonic() + pause
-        self.error = _as_error(self.name, error, pause)
-        # what ExGate or an adapter says in its own words needs no traceback at every try
         bare = _bare(error)
+        self.error = _as_error(self.name, bare, pause)
+        # what ExGate or an adapter says in its own words needs no traceback at every try
         bug = None if isinstance(bare, ExGateError) else error
         _log.error("%s can't open or has failed: %s", self.name, bare, exc_info=bug)
         if not future.done():
@@ -148,7 +148,6 @@ def _bare(error: BaseException) -> BaseException:
 
 
 def _as_error(name: str, error: BaseException, pause: float) -> ExGateError:
-    error = _bare(error)
     if isinstance(error, ExGateError):
         return error
     message = f"{name} can't be opened ({type(error).__name__}); the log of the gateway says more"
