@@ -84,17 +84,18 @@ def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
     order_id, side = str(answer.get("id") or ""), str(answer.get("side") or "").lower()
     if not order_id or side not in ("buy", "sell"):
         raise ValueError(f"{exchange_id} shows an order without an id or a side")
+    bought = (kind, side) == ("market", "buy")
     return Order(
         order_id=order_id,
         symbol=str(answer.get("symbol") or ""),
         side=cast(Side, side),
         type=kind.replace("_", "-") or "limit",
         price="0" if kind == "market" or not _more(price) else _written(price, leaves, _PRICES),
-        amount=_ordered(amount, leaves, bought=(kind, side) == ("market", "buy")),
+        amount=_ordered(amount, leaves, bought=bought),
         status=_status(
             [answer.get("status"), *(value for key, value in leaves if key in _STATUS_KEYS)],
             filled,
-            "" if (kind, side) == ("market", "buy") else amount,
+            "" if bought else amount,
         ),
         filled=_written(filled, leaves, ()) if filled else "",
         remaining=_number(answer.get("remaining")),
@@ -130,9 +131,9 @@ def _of_exchange(status: OrderStatus, own: Sequence[str], short: bool) -> OrderS
         return word if word in ("open", "filled") else "canceled"
     if status == "open" and any(_PART_CANCELED.search(word) for word in own):
         return "canceled"
-    if status == "canceled" and any(_UNDER_WAY.search(word) for word in own):
-        return "open"  # the cancel is taken in, not done
     if status == "canceled":
+        if any(_UNDER_WAY.search(word) for word in own):
+            return "open"  # the cancel is taken in, not done
         return next((_STATUSES[word] for word in own if word in _ENDS), status)
     return status
 
