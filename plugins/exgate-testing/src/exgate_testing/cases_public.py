@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from exgate_core.errors import ExGateError, InvalidArgument, NotFound, Refused
-from exgate_core.models import Market, Trade
+from exgate_core.models import ExchangeCapabilities, Market, Trade
 
 from . import checks
 from .checks import expect, hold
@@ -194,8 +194,7 @@ async def pages(subject: Subject, variant: str) -> None:
     """With the largest page, and with small ones; as far back as the adapter says that they reach."""
     async with open_house(subject) as house:
         able = house.public
-        if able.trade_ids == "opaque" or able.trades_reach == 0:
-            raise NotApplicable(f"trade_ids = {able.trade_ids}, trades_reach = {able.trades_reach}: there are no pages")
+        _need_ids(able, "there are no pages")
         page = min(able.trades_max, 1000)
         made = [trade.id for trade in house.crowd.trade(house.market, 2 * page + 37)]
         reach = len(made) if able.trades_reach is None else min(able.trades_reach, len(made))
@@ -203,6 +202,11 @@ async def pages(subject: Subject, variant: str) -> None:
             await _walk(house, made, size, start)
         last = await house.exchange.recent_trades(house.market, page, made[-1])
         expect([trade.id for trade in last], [], "trades after the newest")
+
+
+def _need_ids(able: ExchangeCapabilities, otherwise: str) -> None:
+    if able.trade_ids == "opaque" or able.trades_reach == 0:
+        raise NotApplicable(f"trade_ids = {able.trade_ids}, trades_reach = {able.trades_reach}: {otherwise}")
 
 
 async def _walk(house: House, made: list[str], size: int, start: int) -> None:
@@ -227,11 +231,7 @@ async def _walk(house: House, made: list[str], size: int, start: int) -> None:
 async def no_ids(subject: Subject, variant: str) -> None:
     """Words, and numbers of which there are none among ids."""
     async with open_house(subject) as house:
-        able = house.public
-        if able.trade_ids == "opaque" or able.trades_reach == 0:
-            raise NotApplicable(
-                f"trade_ids = {able.trade_ids}, trades_reach = {able.trades_reach}: any text may be an id"
-            )
+        _need_ids(house.public, "any text may be an id")
         house.crowd.trade(house.market, 5)
         for text in ("no-id", "1.5", "-1"):
             try:
