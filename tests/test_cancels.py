@@ -178,8 +178,7 @@ async def test_an_order_that_is_being_sent_is_not_called_never_placed(room: Room
     desk = Desk(gate=asyncio.Event())
     assert desk.gate is not None
     placing = asyncio.ensure_future(room.place(desk, client_order_id="x"))
-    while not desk.sends:
-        await anyio.lowlevel.checkpoint()
+    await desk.reached()
     finding = asyncio.ensure_future(room.orders.find(desk, None, "", "x"))
     await anyio.lowlevel.checkpoint()
     desk.gate.set()

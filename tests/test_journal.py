@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio.lowlevel
@@ -331,14 +332,19 @@ async def test_a_closed_journal_says_so(tmp_path: Path) -> None:
     assert (caught.value.code, caught.value.status, caught.value.reason) == (14, 503, "JOURNAL_CLOSED")
 
 
-async def test_who_no_longer_waits_keeps_no_answer_from_the_others(tmp_path: Path) -> None:
-    go_on = threading.Event()
+def reads_wait_for(go_on: threading.Event) -> Callable[[str], None]:
+    """A disk that stands still before each read until the event is set."""
 
     def step(name: str) -> None:
         if name == "journal.read":
             go_on.wait(10)
 
-    async with Journal(tmp_path / "j.db", step) as journal:
+    return step
+
+
+async def test_who_no_longer_waits_keeps_no_answer_from_the_others(tmp_path: Path) -> None:
+    go_on = threading.Event()
+    async with Journal(tmp_path / "j.db", reads_wait_for(go_on)) as journal:
         held = asyncio.ensure_future(journal.show(1))
         await anyio.lowlevel.checkpoint()
         left = asyncio.ensure_future(journal.claim(draft("k:left")))
@@ -381,12 +387,7 @@ async def test_a_mark_that_nobody_waits_for_is_written(tmp_path: Path) -> None:
 
 async def test_what_was_asked_before_the_end_is_done(tmp_path: Path) -> None:
     go_on = threading.Event()
-
-    def step(name: str) -> None:
-        if name == "journal.read":
-            go_on.wait(10)
-
-    async with Journal(tmp_path / "j.db", step) as journal:
+    async with Journal(tmp_path / "j.db", reads_wait_for(go_on)) as journal:
         held = asyncio.ensure_future(journal.show(1))
         await anyio.lowlevel.checkpoint()
         claims = [asyncio.ensure_future(journal.claim(draft(f"k:{number}"))) for number in range(100)]

@@ -241,8 +241,7 @@ async def test_a_client_id_replays_an_outcome_that_was_never_delivered(room: Roo
     with anyio.CancelScope() as leaving:
         async with anyio.create_task_group() as clients:
             clients.start_soon(lambda: room.place(desk, key="", client_order_id="1"))
-            while not desk.sends:
-                await anyio.lowlevel.checkpoint()
+            await desk.reached()
             leaving.cancel()
     desk.gate.set()
     while (await room.journal.by_client_id(desk.identity, "1")).state != rows.PLACED:  # type: ignore[union-attr]

@@ -74,8 +74,7 @@ async def test_a_client_that_leaves_cuts_nothing(room: Room) -> None:
     desk = Desk(gate=asyncio.Event())
     assert desk.gate is not None
     request = asyncio.ensure_future(room.place(desk))
-    while not desk.sends:
-        await anyio.lowlevel.checkpoint()
+    await desk.reached()
     request.cancel()
     desk.gate.set()
     assert (await room.place(desk)).order_id == "1000"
@@ -86,8 +85,7 @@ async def test_draining_refuses_new_orders_and_waits_for_those_under_way(room: R
     desk = Desk(gate=asyncio.Event())
     assert desk.gate is not None
     under_way = asyncio.ensure_future(room.place(desk))
-    while not desk.sends:
-        await anyio.lowlevel.checkpoint()
+    await desk.reached()
     draining = asyncio.ensure_future(room.orders.drain(5))
     while not room.orders.closing:
         await anyio.lowlevel.checkpoint()
@@ -126,8 +124,7 @@ async def test_draining_waits_for_a_cancel_under_way(room: Room) -> None:
 async def test_draining_gives_up_at_its_deadline(room: Room) -> None:
     desk = Desk(gate=asyncio.Event())
     request = asyncio.ensure_future(room.place(desk))
-    while not desk.sends:
-        await anyio.lowlevel.checkpoint()
+    await desk.reached()
     assert not await room.orders.drain(0.01)
     request.cancel()
 
@@ -200,8 +197,7 @@ async def test_a_gateway_that_is_torn_down_in_mid_send_says_unknown_and_knows_at
     desk = Desk(gate=asyncio.Event())
     async with opened(virtual, tmp_path) as room:
         request = asyncio.ensure_future(failure(lambda: room.place(desk)))
-        while not desk.sends:
-            await anyio.lowlevel.checkpoint()
+        await desk.reached()
         room.tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             assert isinstance(await request, OutcomeUnknown)

@@ -166,8 +166,7 @@ async def test_a_start_keeps_what_it_found_though_the_disk_fails(virtual: Virtua
     async with opened(virtual, tmp_path) as room:
         desk.gate = asyncio.Event()
         request = asyncio.ensure_future(room.place(desk))
-        while not desk.sends:
-            await anyio.lowlevel.checkpoint()
+        await desk.reached()
         room.tasks.cancel_scope.cancel()
     await asyncio.gather(request, return_exceptions=True)
     async with opened(virtual, tmp_path) as room:
@@ -202,8 +201,7 @@ async def test_a_gateway_that_is_torn_down_still_tries_again_to_write_what_it_kn
     desk.finds.extend(["fail"] * 7)
     async with opened(virtual, tmp_path) as room:
         request = asyncio.ensure_future(room.place(desk))
-        while not desk.sends:
-            await anyio.lowlevel.checkpoint()
+        await desk.reached()
         await anyio.sleep(max(known - 0.02, 0.0))
         room.broken.add("journal.outcome")
         await anyio.sleep(0.04)
@@ -222,8 +220,7 @@ async def test_a_stop_that_gives_up_waiting_cuts_no_order_that_the_disk_holds_up
         await anyio.lowlevel.checkpoint()
     assert await room.orders.drain(0.01) is False
     room.held.pop("journal.intent").set()
-    while not desk.sends:  # Nobody waits, so no time passes until the disk's thread has woken up.
-        await anyio.lowlevel.checkpoint()
+    await desk.reached()  # Nobody waits, so no time passes until the disk's thread has woken up.
     assert (await request).order_id == "1000"
 
 

@@ -35,8 +35,7 @@ async def test_an_id_that_another_undecided_order_has_is_told_as_not_sent(room: 
     desk = Desk(gate=asyncio.Event())
     assert desk.gate is not None
     first = asyncio.ensure_future(room.place(desk, key="one", client_order_id="same"))
-    while not desk.sends:
-        await anyio.lowlevel.checkpoint()
+    await desk.reached()
     error = await failure(lambda: room.place(desk, key="two", client_order_id="same"))
     assert (type(error), error.reason) == (Aborted, "CLIENT_ORDER_ID_IN_FLIGHT")
     assert error.metadata == {"outcome": "not-sent", "exchange": "fake"}
@@ -48,8 +47,7 @@ async def test_another_order_under_a_key_that_is_in_use_is_refused(room: Room) -
     desk = Desk(gate=asyncio.Event())
     assert desk.gate is not None
     first = asyncio.ensure_future(room.place(desk))
-    while not desk.sends:
-        await anyio.lowlevel.checkpoint()
+    await desk.reached()
     error = await failure(lambda: room.place(desk, amount="2"))
     assert (error.reason, error.metadata["outcome"]) == ("IDEMPOTENCY_KEY_REUSED", "refused")
     desk.gate.set()
@@ -110,8 +108,7 @@ async def test_a_stop_waits_for_an_order_whose_caller_has_left(room: Room) -> No
     desk = Desk(gate=asyncio.Event())
     assert desk.gate is not None
     request = asyncio.ensure_future(room.place(desk))
-    while not desk.sends:
-        await anyio.lowlevel.checkpoint()
+    await desk.reached()
     request.cancel()
     await asyncio.gather(request, return_exceptions=True)
     assert await room.orders.drain(0.01) is False

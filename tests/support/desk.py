@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+import anyio
+
 from exgate_core.errors import NotFound, NotSent, RateLimited, Refused
 from exgate_core.markets import MarketList
 from exgate_core.models import AccountCapabilities, CancelResult, ClientIds, Market, Order, OrderRequest, OrderStatus
@@ -44,6 +46,11 @@ class Desk:
 
     def has(self, operation: str) -> bool:
         return operation not in self.lacks
+
+    async def reached(self) -> None:
+        """Wait until an order has come."""
+        while not self.sends:
+            await anyio.lowlevel.checkpoint()
 
     async def place_order(self, order: OrderRequest) -> str:
         self.sends += 1
