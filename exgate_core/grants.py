@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -24,6 +26,7 @@ GRANTS_FILE = "tokens.json"
 """The name of the file in the state folder."""
 
 _ANY = "*"
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _LOG = logging.getLogger("exgate.access")
 
 
@@ -65,12 +68,11 @@ class Grants:
         """The grants by the digests of their tokens. A file that can't be read or trusted lets nobody in."""
         seen = self._stamp()
         if seen != self._seen:
-            self._seen = seen
+            self._seen, self._known = seen, {}
             try:
                 self._known = {bytes.fromhex(grant.digest): grant for grant in self.read()}
             except FailedPrecondition as error:
-                self._known = {}
-                _LOG.error("%s", error.message)
+                _LOG.error("%s; until then none of its tokens is accepted", error.message)
         return self._known
 
     def read(self) -> list[Grant]:
@@ -83,19 +85,21 @@ class Grants:
             return []
         except (OSError, msgspec.MsgspecError) as error:
             raise FailedPrecondition(f"{self._path} can't be read: {error}", reason="TOKEN_FILE") from None
+        for number, grant in enumerate(found, 1):
+            if problem := _problem(grant, found[: number - 1]):
+                text = f"{self._path}: entry {number} ({grant.name[:32]!r}): {problem}; remove the entry, or mend it"
+                raise FailedPrecondition(text, reason="TOKEN_FILE")
         return found
 
     def add(self, name: str, now_ms: int, *, allow: Iterable[str], max_order: Mapping[str, str], rate: float) -> str:
         """Make a token and return it: it is shown this once. Raises InvalidArgument, AlreadyExists and, as
         ``read`` does, FailedPrecondition."""
-        if not NAME.fullmatch(name) or name == OWNER.name:
-            raise InvalidArgument.of("name", f"a-z, 0-9, _ and -, at most 32, and not {OWNER.name!r}")
         grants = self.read()
         if any(grant.name == name for grant in grants):
             raise AlreadyExists(f"there is a token {name!r} already; revoke it first", reason="TOKEN_EXISTS")
         token = secrets.token_urlsafe(32)
         grant = Grant(
-            name=name,
+            name=_checked_name(name),
             digest=hashlib.sha256(token.encode()).hexdigest(),
             allow=tuple(_checked_scope(scope) for scope in allow),
             max_order={asset: _checked_cap(asset, most) for asset, most in max_order.items()},
@@ -135,6 +139,31 @@ class Grants:
         except OSError:
             return ()
         return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
+
+
+def _problem(grant: Grant, earlier: Iterable[Grant]) -> str:
+    """Why an entry of the file can't be trusted; empty = it can."""
+    if not _DIGEST.fullmatch(grant.digest):
+        return "digest is no SHA-256 in hex, 64 digits"
+    if any(grant.name == other.name or grant.digest.lower() == other.digest.lower() for other in earlier):
+        return "name or digest is there twice"
+    if not 0 <= grant.rate < math.inf:
+        return "rate is a number from 0 up"
+    try:
+        _checked_name(grant.name)
+        for scope in grant.allow:
+            _checked_scope(scope)
+        for asset, most in grant.max_order.items():
+            _checked_cap(asset, most)
+    except InvalidArgument as error:
+        return error.message
+    return ""
+
+
+def _checked_name(name: str) -> str:
+    if not NAME.fullmatch(name) or name == OWNER.name:
+        raise InvalidArgument.of("name", f"a-z, 0-9, _ and -, at most 32, and not {OWNER.name!r}")
+    return name
 
 
 def _checked_scope(text: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exgate_core.caps import hold_to
 from exgate_core.errors import PermissionDenied, RateLimited
@@ -53,13 +56,36 @@ def held(caps: Mapping[str, str], bids: Sequence[Level] = (), **order: Any) -> s
         ({"BTC": "2"}, [], {"side": "sell", "type": "market", "amount": "3"}, "moves 3 BTC"),
         ({"BTC": "9", "USDT": "5"}, [], {"price": "3", "amount": "2"}, "moves 6 USDT"),
         ({"ETH": "2"}, [], {"price": "10", "amount": "1"}, "capped in ETH"),
-        ({"USDT": "5", "ETH": "1"}, [], {"type": "market", "amount": "1"}, "capped in ETH, USDT"),
+        ({"USDT": "5", "ETH": "1"}, [], {"type": "market", "amount": "1"}, "how much USDT"),
+        ({"USDT": "1000", "BTC": "0.02"}, [], {"type": "market", "amount": "0.02"}, "how much USDT"),
+        ({"USDT": "1000", "BTC": "0.02"}, [], {"type": "market", "price": "1", "amount": "0.02"}, "how much USDT"),
+        (
+            {"USDT": "1000", "BTC": "0.02"},
+            [],
+            {"type": "market", "amount": "0.019", "options": {"stop_price": "70000"}},
+            "how much USDT",
+        ),
+        ({"USDT": "9", "BTC": "9"}, [], {"type": "market", "options": {"quote_amount": "1"}}, "how much BTC"),
+        ({"BTC": "9"}, [], {"side": "sell", "type": "market", "options": {"quote_amount": "1"}}, "how much BTC"),
+        ({"BTC": "9"}, [], {"type": "market", "amount": "9"}, ""),
+        (
+            {"USDT": "9"},
+            [("1", "1")],
+            {"side": "sell", "price": "1", "amount": "1", "options": {"stop_price": "2"}},
+            "how much USDT",
+        ),
+        ({"BTC": "9"}, [], {"side": "sell", "price": "1", "amount": "9", "options": {"stop_price": "2"}}, ""),
+        ({"USDT": "9"}, [], {"price": "9", "amount": "1", "options": {"stop_price": "8", "post_only": "true"}}, ""),
+        ({"USDT": "9"}, [], {"price": "9", "amount": "1", "options": {"pegPriceType": "MARKET_PEG"}}, "pegPriceType"),
+        ({"BTC": "9", "USDT": "9"}, [], {"price": "9", "amount": "1", "options": {"tag": "x"}}, "options.tag"),
+        ({"BTC": "9", "EUR": "9"}, [], {"price": "9", "amount": "1", "options": {"tag": "x"}}, "options.tag"),
+        ({"BTC": "9"}, [], {"price": "9", "amount": "9", "options": {"tag": "x"}}, ""),
         ({"USDT": "5"}, [("4", "1")], {"side": "sell", "price": "3", "amount": "1"}, ""),
         ({"USDT": "5"}, [("6", "1"), ("1", "1")], {"side": "sell", "price": "3", "amount": "1"}, "moves 6 USDT"),
         ({"USDT": "5"}, [("4", "1")], {"side": "sell", "price": "6", "amount": "1"}, "moves 6 USDT"),
         ({"USDT": "5"}, [("6", "1")], {"side": "SELL", "type": "market", "amount": "1"}, "moves 6 USDT"),
         ({"USDT": "5"}, [], {"side": "sell", "price": "6", "amount": "1"}, "moves 6 USDT"),
-        ({"USDT": "5"}, [], {"side": "sell", "type": "market", "amount": "1"}, "isn't certain"),
+        ({"USDT": "5"}, [], {"side": "sell", "type": "market", "amount": "1"}, "how much USDT"),
         ({"USDT": "5"}, [("1", "1")], {"type": "market", "options": {"quote_amount": "5"}}, ""),
         ({"USDT": "5"}, [("1", "1")], {"type": "market", "options": {"quote_amount": "6"}}, "moves 6 USDT"),
         ({"USDT": "5"}, [], {"price": "1", "amount": "1", "options": {"round": "true"}}, "round may raise"),
@@ -74,6 +100,51 @@ def test_an_order_is_held_to_the_caps(
     found = held(caps, bids, **order)
     assert why in found
     assert bool(found) is bool(why)
+
+
+def worst(bids: Sequence[Level], order: Mapping[str, Any]) -> dict[str, Decimal]:
+    """The most of each asset that an order can move where the book stands still until a stop sets the order off."""
+    options, sells, price = order["options"], order["side"] == "sell", Decimal(order.get("price") or 0)
+    amount, quote = Decimal(order.get("amount") or 0), Decimal(options.get("quote_amount") or 0)
+    if quote:
+        return {"BTC": Decimal("Infinity"), "USDT": quote}
+    if not price and not sells:
+        return {"BTC": amount, "USDT": Decimal("Infinity")}
+    if "tag" in options or (sells and ("stop_price" in options or not (bids or price))):
+        return {"BTC": amount, "USDT": Decimal("Infinity"), "EUR": Decimal("Infinity" if "tag" in options else 0)}
+    got, left = Decimal(0), amount
+    for level, size in bids if sells else ():
+        taken = min(left, Decimal(size)) if Decimal(level) >= price else Decimal(0)
+        got, left = got + taken * Decimal(level), left - taken
+    return {"BTC": amount, "USDT": got + left * price}
+
+
+numbers = st.sampled_from(["0.5", "1", "2", "3", "7.5", "100"])
+orders = st.fixed_dictionaries(
+    {
+        "side": st.sampled_from(["buy", "sell"]),
+        "options": st.dictionaries(st.sampled_from(["stop_price", "quote_amount", "tag"]), numbers, max_size=2),
+    },
+    optional={"price": numbers, "amount": numbers},
+)
+
+
+@given(
+    caps=st.dictionaries(st.sampled_from(["BTC", "USDT", "EUR"]), numbers, min_size=1),
+    prices=st.lists(st.integers(1, 9), unique=True, max_size=4),
+    sizes=st.lists(numbers, min_size=4, max_size=4),
+    order=orders,
+)
+def test_what_passes_moves_no_more_than_any_cap(
+    caps: dict[str, str], prices: list[int], sizes: list[str], order: dict[str, Any]
+) -> None:
+    bids = list(zip(map(str, sorted(prices, reverse=True)), sizes, strict=False))
+    if "amount" not in order and "quote_amount" not in order["options"]:
+        return  # no order: the rules refuse it
+    kind = "limit" if "price" in order else "market"
+    if not held(caps, bids, **order, type=kind):
+        moved = worst(bids, order)
+        assert all(moved.get(asset, 0) <= Decimal(most) for asset, most in caps.items()), moved
 
 
 @pytest.mark.anyio

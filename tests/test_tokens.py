@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -247,6 +248,43 @@ def test_only_digests_are_kept_and_only_their_owner_reads_them(
         assert grants.digests() == {}
         with pytest.raises(FailedPrecondition, match="can't be read"):
             grants.read()
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [
+        ({"digest": "x" * 64}, "digest"),
+        ({"digest": "ab"}, "digest"),
+        ({"digest": ""}, "digest"),
+        ({"digest": "é" * 64}, "digest"),
+        ({"digest": "a b" + "0" * 61}, "digest"),
+        ({"name": "owner"}, "name"),
+        ({"name": "not a name"}, "name"),
+        ({"allow": ["main:all"]}, "allow"),
+        ({"max_order": {"USDT": "1e5"}}, "max_order"),
+        ({"max_order": {"USDT": "0"}}, "max_order"),
+        ({"rate": -1}, "rate"),
+        ({"rate": 1e308, "name": "old"}, "twice"),
+        ({"digest": hashlib.sha256(b"old").hexdigest()}, "twice"),
+    ],
+)
+async def test_one_entry_that_cant_be_trusted_lets_nobody_in(
+    entry: dict[str, Any], word: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "state" / "tokens.json"
+    old = {"name": "old", "digest": hashlib.sha256(b"old").hexdigest(), "allow": ["*:trade"]}
+    new = {"name": "new", "digest": hashlib.sha256(b"new").hexdigest(), **entry}
+    async with gateway(tmp_path) as session:
+        file.touch(0o600)
+        file.write_text(json.dumps([old]))
+        assert (await Client(session, "old").get("/v1/real/balances"))[0] == 200
+        file.write_text(json.dumps([old, new]))
+        for _ in range(2):
+            assert await Client(session, "old").get("/v1/real/balances") == (401, "UNAUTHENTICATED")
+        (line,) = [record.getMessage() for record in caplog.records if record.name == "exgate.access"]
+        assert "entry 2" in line and word in line
+        file.write_text(json.dumps([old]))
+        assert (await Client(session, "old").get("/v1/real/balances"))[0] == 200
 
 
 def test_a_secret_is_struck_out_of_lines_arguments_and_tracebacks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,9 +66,16 @@ DEFENCES = (
     Defence(
         "order caps",
         "exgate_core/caps.py",
-        "if numbers.compare(moved[asset], caps[asset]) > 0:",
+        "if numbers.compare(most, caps[asset]) > 0:",
         "if False:",
         "tests/test_tokens.py::test_an_order_above_the_cap_is_refused_and_so_is_one_that_may_be",
+    ),
+    Defence(
+        "order caps: what has no bound is above the cap",
+        "exgate_core/caps.py",
+        "        if not most:\n",
+        "        most = most or '0'\n        if False:\n",
+        "tests/test_limits.py::test_what_passes_moves_no_more_than_any_cap",
     ),
     Defence(
         "secrets struck out of logs",
