@@ -61,6 +61,11 @@ class BookFeed:
         status = self.supervisor.status
         return "starting" if status == "live" and not self.book.in_sync else status
 
+    @property
+    def desc(self) -> str:
+        """Why the status is what it is, for people."""
+        return self.supervisor.desc
+
     async def run(self) -> None:
         """Until idle, stopped or cancelled."""
         async with anyio.create_task_group() as tasks:

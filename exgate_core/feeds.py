@@ -68,7 +68,7 @@ class Feeds:
         """Keep the trades of the market flowing without readers; (status, what it means). Idempotent."""
         feed = self.trades(market)
         feed.supervisor.pinned = True
-        return feed.status, feed.supervisor.desc
+        return feed.status, feed.desc
 
     def unpin(self, market: Market) -> tuple[str, str]:
         """Let the feed stop when nobody needs it; (status, what it means). Idempotent."""
@@ -148,7 +148,7 @@ def _describe(feed: TradeFeed | BookFeed) -> dict[str, Any]:
         "symbol": feed.market.symbol,
         "stream": feed.stream,
         "status": feed.status,
-        "desc": supervisor.desc,
+        "desc": feed.desc,
         "pinned": supervisor.pinned,
         "readers": supervisor.readers,
         "age": supervisor.age,

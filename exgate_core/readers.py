@@ -45,7 +45,7 @@ class Reader:
         self._ring = feed.tape.ring
         self._symbol = feed.market.symbol
         self._cursor = feed.tape.ring.end
-        self._first: bytes | None = contract.status_frame(self._symbol, feed.status, feed.supervisor.desc)
+        self._first: bytes | None = contract.status_frame(self._symbol, feed.status, feed.desc)
         self._closing: ReaderClosed | None = None
         self._history = _History(feed, sleep, since_id) if since_id is not None else None
         self._last = self._ring.id_before(self._cursor)

@@ -108,9 +108,17 @@ class TradeFeed:
 
     @property
     def status(self) -> Status:
-        """live = receiving, and what a cut had taken is filled in or told."""
-        status = self.supervisor.status
-        return "reconnecting" if status == "live" and self._told == "reconnecting" and self.tape.missing else status
+        """live = receiving, and what the history has for the start, or a cut had taken, is joined or told as lost."""
+        return self._told if self._is_joining else self.supervisor.status
+
+    @property
+    def desc(self) -> str:
+        """Why the status is what it is, for people."""
+        return "receiving, and joining the exchange's history" if self._is_joining else self.supervisor.desc
+
+    @property
+    def _is_joining(self) -> bool:
+        return self.supervisor.status == "live" and self._told != "live" and self.tape.missing
 
     @property
     def in_sync(self) -> bool:
@@ -171,7 +179,7 @@ class TradeFeed:
         status = self.status
         if status != self._told:
             resumed = status == "live" and self._told == "reconnecting"
-            self.tape.notice("resumed" if resumed else status, self.supervisor.desc)
+            self.tape.notice("resumed" if resumed else status, self.desc)
             self._told = status
         if self.tape.ring.end != self._end:
             self._end = self.tape.ring.end

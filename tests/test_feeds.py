@@ -212,6 +212,40 @@ async def test_a_history_that_fails_for_a_while_delays_but_loses_nothing() -> No
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("kind", ["contiguous", "ordered", "opaque"])
+@pytest.mark.parametrize(("away", "statuses"), [(5, ["starting", "live"]), (60, ["starting", "gap", "live"])])
+async def test_a_new_stream_is_live_once_its_history_is_joined(kind: str, away: int, statuses: list[str]) -> None:
+    class Late(Upstream):
+        async def recent_trades(self, market: Any, limit: int, since_id: str | None = None) -> Any:
+            if self.count("recent_trades"):
+                self.fault = RateLimited("slow down", retry_after=1.0) if home.clock.monotonic() < until else None
+            return await super().recent_trades(market, limit, since_id)
+
+    upstream = Late(able(kind, None if kind != "opaque" else 0))
+    upstream.trade(5)
+    async with house(upstream) as home, home.feeds.subscribe(BTC, None) as reader, anyio.create_task_group() as tasks:
+        until = home.clock.monotonic() + away
+        listener = Listener(reader)
+        tasks.start_soon(listener.listen)
+        await settle()
+        upstream.mute = True
+        upstream.trade()
+        upstream.mute = False
+        upstream.trade(2)
+        await settle()
+        (row,) = home.feeds.statuses()
+        assert (row["status"], home.feeds.pin(BTC)) == ("starting", ("starting", row["desc"]))
+        assert "history" in row["desc"]
+        async with home.feeds.subscribe(BTC, None) as second:
+            assert json.loads(await second.next())["status"] == "starting"
+        assert listener.ids == []
+        await run(home, 30)
+        assert listener.statuses == statuses
+        assert listener.ids == ids_of(upstream, 6 if listener.gaps else 5)
+        assert home.feeds.statuses()[0]["status"] == "live"
+        tasks.cancel_scope.cancel()
+
+
 async def test_recovery_is_fast_and_pauses_grow_with_full_jitter() -> None:
     waits: list[float] = []
     for seed in range(20):
