@@ -132,9 +132,22 @@ class Journal:
         """The row of a key."""
         return await self._first("account = ? AND key = ?", account, key)
 
-    async def by_order_id(self, account: str, order_id: str) -> Row | None:
-        """The newest row with the exchange's order id."""
-        return await self._first("account = ? AND order_id = ?", account, order_id)
+    async def by_order_id(self, account: str, order_id: str, symbol: str = "") -> Row | None:
+        """The newest row with the exchange's order id, in one market or, without a symbol, in any."""
+        found = await self.all_by_order_id(account, order_id)
+        return next((row for row in found if symbol in ("", row.symbol)), None)
+
+    async def all_by_order_id(self, account: str, order_id: str) -> Sequence[Row]:
+        """The newest row of each market with the exchange's order id, newest first: an id is unique per market only."""
+        found = await self._submit(
+            "journal.read",
+            lambda connection: rows.select(connection, _BY_ORDER_ID, account, order_id),
+            writes=False,
+        )
+        newest: dict[str, Row] = {}
+        for row in found:
+            newest.setdefault(row.symbol, row)
+        return list(newest.values())
 
     async def by_client_id(self, account: str, client_order_id: str) -> Row | None:
         """The newest row with a client order id, as the caller or as the exchange knows it."""
@@ -324,6 +337,8 @@ class Journal:
 
 
 _BY_HAND = '{"kind":"Refused","message":"settled by hand as never placed","reason":"RESOLVED_BY_HAND"}'
+
+_BY_ORDER_ID = "account = ? AND order_id = ? AND order_id != ''"
 
 
 def _deliver(batch: list[_Job]) -> None:

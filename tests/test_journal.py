@@ -73,6 +73,18 @@ async def test_rows_outlive_the_process(tmp_path: Path) -> None:
     assert None not in found
 
 
+async def test_an_order_id_belongs_to_a_market(tmp_path: Path) -> None:
+    async with Journal(tmp_path / "j.db") as journal:
+        for key, symbol in (("k:1", "BTC/USDT"), ("k:2", "ETH/BTC"), ("k:3", "BTC/USDT"), ("k:4", "ETH/BTC")):
+            claim = await journal.claim(Draft(account="a", key=key, fingerprint="f", symbol=symbol))
+            await journal.decide(claim.row, rows.PLACED, "7")
+        await journal.claim(draft("k:none"))
+        named = [await journal.by_order_id("a", "7", symbol) for symbol in ("BTC/USDT", "ETH/BTC", "ETH/USDT", "")]
+        assert [row and row.key for row in named] == ["k:3", "k:4", None, "k:4"]
+        assert [row.key for row in await journal.all_by_order_id("a", "7")] == ["k:4", "k:3"]
+        assert await journal.all_by_order_id("a", "") == []
+
+
 async def test_what_the_disk_holds_while_the_process_lives_survives_a_kill(tmp_path: Path) -> None:
     """A copy of the files, taken without closing anything, is what a kill -9 leaves."""
     path, copy = tmp_path / "j.db", tmp_path / "copy.db"
