@@ -336,7 +336,7 @@ def _is_json(types: list[bytes]) -> bool:
 
 
 def _credentials(found: Headers) -> Credentials | None:
-    values = [found.get(name, []) for name in _KEYS]
+    values = [[value for value in found.get(name, []) if value] for name in _KEYS]
     if not any(values):
         return None
     for name, value in zip(_KEYS, values, strict=True):

@@ -19,7 +19,7 @@ from .wire import encode
 Handler = Callable[[Incoming], Awaitable[Reply]]
 
 _SOURCES = {source: (b"exgate-source", source.encode()) for source in ("local", "exchange")}
-_PLACED: Header = (b"exgate-outcome", b"placed")
+_PLACED, _CANCELED, _NOT_CANCELED = ((b"exgate-outcome", outcome) for outcome in (b"placed", b"canceled", b"refused"))
 
 
 class Plan(NamedTuple):
@@ -143,7 +143,8 @@ async def _cancel_order(asked: Incoming) -> Reply:
         result = await entry.cancel_order(credentials, market, body.order_id, client_order_id)
     except Exception as error:
         raise settle(error, may_have_left=True) from error
-    return ok(contract.cancel_json(result), *_symbol(market), _PLACED, *_client_id(client_order_id))
+    outcome = _NOT_CANCELED if result.status == "filled" else _CANCELED
+    return ok(contract.cancel_json(result), *_symbol(market), outcome, *_client_id(client_order_id))
 
 
 def _optional_market(entry: Any, symbol: str) -> Market | None:

@@ -104,7 +104,7 @@ class Entry:
         self, credentials: Credentials | None, market: Market | None, order_id: str, client_order_id: str
     ) -> CancelResult:
         """Cancel once, by either id."""
-        account = await self._trading_account(credentials)
+        account = await self._account(credentials)
 
         async def final(call: Call) -> CancelResult:
             return await self._orders.cancel(account, market, order_id, client_order_id)
@@ -195,11 +195,14 @@ class Entry:
         found = await asking
         return Answer(found, "exchange", self._clock.monotonic() - left)
 
-    async def _trading_account(self, credentials: Credentials | None) -> Account:
+    async def _account(self, credentials: Credentials | None) -> Account:
         try:
-            account = await self._accounts.get(credentials, self._deadline)
+            return await self._accounts.get(credentials, self._deadline)
         except ExGateError as error:
             raise settle(error, may_have_left=False) from error
+
+    async def _trading_account(self, credentials: Credentials | None) -> Account:
+        account = await self._account(credentials)
         if not account.trading:
             raise PermissionDenied(
                 f"trading is off for {self.name}: set trading = true in its section. Nothing was sent.",

@@ -5,7 +5,7 @@ What doesn't fit is refused with the field, the rule and the fix; nothing is rou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, cast
 
 from . import numbers
@@ -69,9 +69,17 @@ def _type(text: str, capabilities: AccountCapabilities) -> OrderType:
     kind = text.lower()
     known = sorted(capabilities.order_types & {"limit", "market"})
     if kind not in known:
-        fix = "; a resting order is a limit order with options.post_only = true" if "limit" in known else ""
+        fix = _instead(kind, known, capabilities)
         raise InvalidArgument.of("type", f'must be one of {", ".join(known)}, not "{text[:40]}"{fix}')
     return cast(OrderType, kind)
+
+
+def _instead(kind: str, known: Collection[str], capabilities: AccountCapabilities) -> str:
+    """How to write an order of a type that others know."""
+    if any(word in kind for word in ("stop", "profit", "trigger")):
+        offered = "; a stop order is one of these types with options.stop_price"
+        return offered if capabilities.stop_price else "; this exchange has no stop orders here"
+    return "; a resting order is a limit order with options.post_only = true" if "limit" in known else ""
 
 
 def _known(capabilities: AccountCapabilities) -> list[str]:

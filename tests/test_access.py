@@ -310,6 +310,11 @@ def test_keys_come_whole_or_not_at_all() -> None:
     assert found.credentials.api_secret.reveal() == "s e"
     assert "s e" not in repr(found)
     assert guard().caller(scope()).credentials is None
+    empty = [("X-ExGate-Key", ""), ("X-ExGate-Secret", ""), ("X-ExGate-Passphrase", "")]
+    for count in range(4):
+        assert guard().caller(scope(*empty[:count])).credentials is None
+    found = guard().caller(scope(("X-ExGate-Key", "k"), ("X-ExGate-Secret", "s"), ("X-ExGate-Passphrase", "")))
+    assert found.credentials is not None and found.credentials.passphrase is None
     for headers in (
         [("X-ExGate-Key", "k")],
         [("X-ExGate-Secret", "s")],

@@ -29,6 +29,7 @@ from exgate_core.errors import (
     Unavailable,
     Unimplemented,
 )
+from exgate_core.models import CancelResult
 
 from .support.fake_gateway import JSON, FakeGateway, FakeGuard, Placed, ask, http_scope, read
 
@@ -77,13 +78,23 @@ async def test_a_replayed_order_and_the_extended_answer(app: Any, gateway: FakeG
 
 async def test_a_cancelled_order(app: Any, gateway: FakeGateway, guard: FakeGuard) -> None:
     got = await ask(app, "POST", CANCEL, {"symbol": "BTC/USDT", "order_id": "A-1"})
-    assert (got.json, got.headers["exgate-outcome"]) == ({"status": "canceled"}, "placed")
+    assert (got.json, got.headers["exgate-outcome"]) == ({"status": "canceled"}, "canceled")
     await ask(app, "POST", CANCEL, {"options": {"client_order_id": "mine"}})
     assert gateway.paper.asked == [
         ("cancel_order", None, "BTC/USDT", "A-1", ""),
         ("cancel_order", None, None, "", "mine"),
     ]
     assert guard.required == ["trade", "trade"]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("canceled", "canceled"), ("already_canceled", "canceled"), ("pending", "canceled"), ("filled", "refused")],
+)
+async def test_a_cancels_outcome(app: Any, gateway: FakeGateway, status: Any, outcome: str) -> None:
+    gateway.paper.canceled = CancelResult(status=status)
+    got = await ask(app, "POST", CANCEL, {"symbol": "BTC/USDT", "order_id": "A-1"})
+    assert (got.status, got.json, got.headers["exgate-outcome"]) == (200, {"status": status}, outcome)
 
 
 @pytest.mark.parametrize(

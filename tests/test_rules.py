@@ -52,6 +52,16 @@ def refusal(wanted: PlaceBody, capabilities: AccountCapabilities = ALL, market: 
     return caught.value
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["stop_limit", "STOP_LIMIT", "stop-limit", "stop", "stop_loss", "STOP_LOSS_LIMIT", "take_profit", "trailing_stop"],
+)
+def test_a_stop_type_points_to_the_stop_price(kind: str) -> None:
+    assert "options.stop_price" in refusal(body(kind=kind)).message
+    error = refusal(body(kind=kind), AccountCapabilities())
+    assert "no stop orders" in error.message and "options.stop_price" not in error.message
+
+
 def test_a_good_order_passes_with_every_digit_as_written() -> None:
     order = rules.check(BTC, ALL, body("BUY", "Limit", "100.10", "0.5000", time_in_force="ioc", hidden="1"), "id-1")
     assert (order.side, order.type, order.price, order.amount) == ("buy", "limit", "100.10", "0.5000")

@@ -57,6 +57,7 @@ class FakeEntry:
         self.error: Exception | None = None
         self.body: bytes | None = None
         self.placed = Placed()
+        self.canceled = CancelResult(status="canceled")
         self.asked: list[tuple[Any, ...]] = []
         self.reader: Any = None
 
@@ -111,7 +112,7 @@ class FakeEntry:
         self, credentials: Any, market: Market | None, order_id: str, client_order_id: str
     ) -> CancelResult:
         self._asked("cancel_order", credentials, market and market.symbol, order_id, client_order_id)
-        return CancelResult(status="canceled")
+        return self.canceled
 
 
 class FakeGateway:

@@ -147,6 +147,7 @@ def register_exchanges(register):
 VAULT = '''
 """An exchange whose accounts hold real money; ``sent`` is everything that reached it."""
 from exgate_core import AccountCapabilities, Balance, ClientIds, ExchangeCapabilities, Market, hookimpl
+from exgate_core.models import CancelResult
 
 EXGATE_API = 1
 BTC = Market(symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT", tick_size="0.01", step_size="0.00001")
@@ -190,6 +191,7 @@ class Account:
     @hookimpl
     async def cancel_order(self, market, order_id, client_order_id):
         sent.append((self._key, "cancel"))
+        return CancelResult(status="canceled")
 
     @hookimpl
     async def pending_orders(self, market):
