@@ -50,6 +50,7 @@ class Transport:
         deadline: float = DEADLINE,
         sandbox: bool = False,
         cache: Path | None = None,
+        state: Path | None = None,
         log: logging.Logger | None = None,
     ) -> None:
         self.budget = budget
@@ -60,7 +61,7 @@ class Transport:
         self.log = log or logging.getLogger("exgate.client")
         self._prefix = upstream_prefix and upstream_prefix.rstrip("/") + "/"
         self._proxy = proxy
-        self._sandbox, self._cache = sandbox, cache
+        self._sandbox, self._cache, self._state = sandbox, cache, state
         self._tasks: TaskGroup | None = None
         self._session: Session | None = None
         self._sockets: dict[str, Socket] = {}
@@ -141,6 +142,7 @@ class Transport:
             deadline=self.deadline,
             sandbox=self._sandbox,
             cache=self._cache,
+            state=self._state,
         )
 
 
@@ -176,6 +178,8 @@ class Context:
     """The exchange's own sandbox was asked for. An adapter that has none refuses to open."""
     cache: Path | None = None
     """A folder for what may be lost: market lists, say. None = nothing is kept."""
+    state: Path | None = None
+    """A folder of this exchange alone for what must outlive the process; it need not exist. None = nothing is kept."""
 
 
 def check_url(url: str, scheme: str) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -61,15 +62,7 @@ class Openings:
     def exchange(self, name: str, section: Section) -> Life[Public]:
         """The exchange that a section means. Raises FailedPrecondition if two plugins are equally entitled to it."""
         offers = self._catalogue.public(section.exchange, section.plugin)
-        shared = (
-            section.exchange,
-            section.plugin,
-            section.sandbox,
-            section.upstream_prefix,
-            section.proxy,
-            self._shared_keys(section, offers),
-        )
-        key = msgspec.json.encode(shared, order="sorted")
+        key = self._key(section, offers)
         if key not in self._exchanges:
 
             def opening() -> Any:
@@ -78,6 +71,25 @@ class Openings:
             self._exchanges[key] = Life(section.exchange, opening, self._tasks, self._runtime)
         life = self.named[name] = self._exchanges[key]
         return life
+
+    def _key(self, section: Section, offers: Sequence[Offer]) -> bytes:
+        """Equal where two sections mean the same exchange."""
+        shared = (
+            section.exchange,
+            section.plugin,
+            section.sandbox,
+            section.upstream_prefix,
+            section.proxy,
+            self._shared_keys(section, offers),
+        )
+        return msgspec.json.encode(shared, order="sorted")
+
+    def _state(self, section: Section, offers: Sequence[Offer]) -> Path:
+        """The folder of an exchange: the same whichever of the sections that mean it is used first."""
+        sections = {section.exchange: Section(exchange=section.exchange)} | dict(self._settings.exchanges)
+        key = self._key(section, offers)
+        alike = (name for name, other in sections.items() if self._key(other, offers) == key)
+        return state_dir(self._settings) / "exchanges" / next(alike)
 
     def account(
         self,
@@ -113,7 +125,8 @@ class Openings:
     async def _open_public(self, name: str, section: Section, offers: tuple[Offer, ...]) -> AsyncIterator[Public]:
         runtime, deadline = self._runtime, self._settings.server.deadline
         stated = [(offer, offer.exchange_capabilities) for offer in _serving(offers)]
-        async with self._transport(section, stated[0][1] if stated else ExchangeCapabilities()) as transport:
+        capabilities = stated[0][1] if stated else ExchangeCapabilities()
+        async with self._transport(section, capabilities, self._state(section, offers)) as transport:
             adapters = [(self._adapter(name, section, offer, transport), capable) for offer, capable in stated]
             async with (
                 open_exchange(section.exchange, adapters, deadline) as exchange,
@@ -194,7 +207,7 @@ class Openings:
         except ExGateError as error:
             _log.error("%s: orders of an earlier run were not looked up: %s", account.name, error.message)
 
-    def _transport(self, section: Section, capabilities: ExchangeCapabilities) -> Transport:
+    def _transport(self, section: Section, capabilities: ExchangeCapabilities, state: Path | None = None) -> Transport:
         address = (section.exchange, section.sandbox, section.proxy)
         if address not in self._budgets:
             # sections may name different plugins: the best one's figure counts, whichever of them opens first
@@ -210,6 +223,7 @@ class Openings:
             deadline=self._settings.server.deadline,
             sandbox=section.sandbox,
             cache=state_dir(self._settings) / "cache",
+            state=state,
         )
 
     async def _keep_markets(self, exchange: Exchange) -> None:

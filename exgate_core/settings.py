@@ -67,7 +67,7 @@ class Server(Struct, frozen=True, kw_only=True):
     caller_keys: Literal["trade", "read", "off"] | None = None
     """What requests that bring their own keys may do; None = ``trade`` on loopback, else ``off``."""
     state_dir: str = ""
-    """Journal, token, market cache; empty = the user's state folder."""
+    """Journal, token, what exchanges keep, market cache; empty = the user's state folder."""
     deadline: Deadline = 10.0
     """Seconds that a request may take."""
     graceful_timeout: Seconds = 20.0

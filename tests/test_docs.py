@@ -197,15 +197,33 @@ def test_python_runs(block: Block, gateway: Running, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", blocks("sh"))
 def test_shell_runs(block: Block, gateway: Running, tmp_path: Path) -> None:
+    _run_shell(block, gateway, tmp_path)
+
+
+def test_the_readme_holds_after_a_restart_too(tmp_path: Path) -> None:
+    (block,) = [parameter.values[0] for parameter in blocks("sh") if parameter.values[0].page == "README.md"]
+    placed = []
+    for _ in range(2):
+        with serving(tmp_path) as running:
+            placed.append(_run_shell(block, running, tmp_path))
+    assert len(set(placed)) == 2
+
+
+def _run_shell(block: Block, gateway: Running, home: Path) -> str:
+    """Run each line as it stands; the id of the order that was placed first."""
     order_id = ""
     for line in block.text.replace("\\\n", " ").splitlines():
+        line = re.sub(
+            r"\$\((.*?)\)", lambda inner: subprocess.check_output(inner[1], shell=True, text=True).strip(), line
+        )
         command = shlex.split(line.replace("http://127.0.0.1:8000", gateway.url).replace("ORDER_ID", order_id))
         if shutil.which(command[0]) is None and command[0] == "curl":
             pytest.skip("no curl")
-        done = _run(command, gateway, tmp_path)
+        done = _run(command, gateway, home)
         assert done.returncode == 0, line + done.stderr
         assert '"code":' not in done.stdout, line + done.stdout
         order_id = order_id or "".join(re.findall(r'"order_id":"([^"]+)"', done.stdout)[:1])
+    return order_id
 
 
 def _run(command: list[str], gateway: Running, home: Path) -> subprocess.CompletedProcess[str]:

@@ -81,7 +81,7 @@ class Run:
         log = logging.getLogger("proof")
         settings = PaperSettings(seed=seed, rate=0, levels=5, markets=markets)
         context = SimpleNamespace(
-            settings=settings, clock=self.clock, sleep=self.clock.sleep, random=runtime.random, log=log
+            settings=settings, clock=self.clock, sleep=self.clock.sleep, random=runtime.random, log=log, state=None
         )
         self.runtime = runtime
         self.paper = PaperExchange(context)

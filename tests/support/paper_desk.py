@@ -36,6 +36,7 @@ class _Context:
     name: str = "paper"
     credentials: None = None
     exchange: Any = None
+    state: None = None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("paper"))
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from exgate_paper import Engine, PaperAccount, PaperExchange, PaperMarket, PaperSettings
 from exgate_paper.rules import Fees
@@ -79,6 +80,7 @@ class PaperContext:
     runtime: Runtime
     exchange: Side = field(default_factory=Side)
     credentials: Key | None = None
+    state: Path | None = None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("paper"))
 
     @property

@@ -89,6 +89,17 @@ async def test_state_outlives_the_exchange(tmp_path: Path) -> None:
         assert (await pair.account.find_order(None, order_id, ""))[0].client_order_id == "mine"
 
 
+async def test_a_full_disk_sends_nothing(tmp_path: Path) -> None:
+    async with opened(replace(STILL, state=str(tmp_path))) as pair:
+        order_id = await pair.account.place_order(request("buy 1 @ 99"))
+        pair.engine.faults.add(Fault(point="append.before", kind="error", times=2))
+        with pytest.raises(NotSent, match="no space left"):
+            await pair.account.place_order(request("buy 1 @ 99"))
+        with pytest.raises(NotSent, match="no space left"):
+            await pair.account.cancel_order(None, order_id, "")
+        assert [order.order_id for order in await pair.account.pending_orders(None)] == [order_id]
+
+
 @pytest.mark.parametrize(
     ("kind", "error"),
     [

@@ -22,9 +22,9 @@ from exgate_core.models import (
 )
 
 from .adapter import PaperExchange
-from .calls import Context, travel
+from .calls import Context, travel, writing
 from .faults import Fault
-from .settings import PaperSettings
+from .settings import MEMORY, PaperSettings
 from .shadow import LiveSide, Shadow
 
 
@@ -74,7 +74,7 @@ class PaperAccount:
         papers = [a for a in context.exchange.adapters if isinstance(a, PaperExchange)]
         if papers:
             self.engine = papers[0].engine
-        elif settings.state:
+        elif settings.state not in ("", MEMORY):
             raise FailedPrecondition(
                 "A paper account over a real exchange lives in memory only: remove state.", reason="STATE_UNUSABLE"
             )
@@ -116,7 +116,8 @@ class PaperAccount:
             return lie.value
         if self._shadow is not None:
             await self._shadow.follow(order.market)
-        placed = self.engine.place(self.name, order)
+        with writing():
+            placed = self.engine.place(self.name, order)
         lie = await self._call("place.after_accept", symbol)
         return lie.value if lie else placed.order_id
 
@@ -126,7 +127,8 @@ class PaperAccount:
         symbol = market.symbol if market else ""
         if lie := await self._call("cancel.before_accept", symbol):
             return _lie(lie)
-        result = self.engine.cancel(self.name, order_id, client_order_id, symbol or None)
+        with writing():
+            result = self.engine.cancel(self.name, order_id, client_order_id, symbol or None)
         lie = await self._call("cancel.after_accept", symbol)
         return _lie(lie) if lie else result
 

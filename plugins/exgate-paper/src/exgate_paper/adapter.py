@@ -19,7 +19,7 @@ from exgate_core.models import Depth, DepthDelta, ExchangeCapabilities, Market, 
 from .calls import Context, travel
 from .making import make_engine
 from .market import HOUSE, SeededMarket
-from .settings import PaperSettings
+from .settings import MEMORY, PaperSettings
 from .statefile import StateFile
 from .streams import Stream, corrupt_delta, listening
 
@@ -56,8 +56,9 @@ class PaperExchange:
         self._tasks: anyio.abc.TaskGroup | None = None
 
     async def __aenter__(self) -> PaperExchange:
-        if self.settings.state:
-            await anyio.to_thread.run_sync(self._rebuild, Path(self.settings.state))
+        folder = self._folder()
+        if folder is not None:
+            await anyio.to_thread.run_sync(self._rebuild, folder)
         self._open_market()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
@@ -73,6 +74,12 @@ class PaperExchange:
         finally:
             if self._file is not None:
                 self._file.close()
+
+    def _folder(self) -> Path | None:
+        named = self.settings.state
+        if named == MEMORY:
+            return None
+        return Path(named).expanduser() if named else self._context.state
 
     def _rebuild(self, folder: Path) -> None:
         self._file = StateFile(folder, self.engine.fingerprint, self.engine.faults)
@@ -92,7 +99,7 @@ class PaperExchange:
         """The market's own life, until the exchange closes. It never ends the exchange: it logs and goes on."""
         steps_a_second = self.settings.rate * len(self.settings.markets)
         pause = max(1 / steps_a_second, _FASTEST)
-        due = 0.0
+        due, told = 0.0, ""
         while True:
             await self._context.sleep(pause)
             due += pause * steps_a_second
@@ -102,7 +109,9 @@ class PaperExchange:
                 self.market.step(whole)
                 await self._compact()
             except Exception as error:
-                self._context.log.warning("the seeded market stumbled: %s", error)
+                if str(error) != told:  # a full disk would fill the log as well
+                    self._context.log.warning("the seeded market stumbled: %s", error)
+                told = str(error)
 
     async def _compact(self) -> None:
         if self._file is None or self._file.records <= _COMPACT_AT:

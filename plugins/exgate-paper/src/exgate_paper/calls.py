@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import anyio
@@ -25,6 +28,11 @@ class Context(Protocol):
         ...
 
     @property
+    def state(self) -> Path | None:
+        """The folder of this exchange; None = nothing is kept."""
+        ...
+
+    @property
     def clock(self) -> Clock: ...
     @property
     def sleep(self) -> Sleep: ...
@@ -32,6 +40,15 @@ class Context(Protocol):
     def random(self) -> random.Random: ...
     @property
     def log(self) -> logging.Logger | logging.LoggerAdapter[logging.Logger]: ...
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """A command that can't be kept is none: raises NotSent."""
+    try:
+        yield
+    except OSError as error:
+        raise NotSent(f"The paper exchange can't keep its state ({error}). Nothing was sent.") from error
 
 
 async def travel(faults: Faults, sleep: Sleep, point: str, symbol: str = "") -> Fault | None:

@@ -53,6 +53,9 @@ DEFAULT_MARKETS = (
 )
 
 
+MEMORY = "memory"
+"""The ``state`` of an exchange that a restart forgets."""
+
 DEFAULT_BALANCES = {"USDT": "100000", "BTC": "10", "ETH": "100"}
 
 
@@ -75,7 +78,8 @@ class PaperSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     client_ids: Literal["open", "ever"] = "open"
     """Among which orders a client order id must be unique: open ones (as on Binance) or all."""
     state: str = ""
-    """A folder in which the exchange outlives its process; empty = memory only."""
+    """A folder in which the exchange outlives its process; empty = one in the gateway's state folder, ``memory`` =
+    nowhere: a restart forgets everything."""
     history: int = 200_000
     """Trades that are kept per market."""
     ledger: int = 500_000
