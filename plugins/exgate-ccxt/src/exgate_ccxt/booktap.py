@@ -10,7 +10,7 @@ from typing import Any
 from exgate_core.hookspecs import EmitDepth
 from exgate_core.models import Depth, DepthDelta, Level
 
-from .exact import text
+from .exact import text, whole
 
 _SIDES = ("bids", "asks")
 
@@ -89,26 +89,26 @@ class BookTap:
         book = self._book
         self._whole, self.begun, self._told = False, True, True
         self._clear()
-        self._sequence = _integer(book["nonce"])
+        self._sequence = whole(book["nonce"])
         self._emit(
             Depth(
                 bids=_levels(book["bids"]),
                 asks=_levels(book["asks"]),
                 last_update_id=self._sequence,
-                timestamp=_integer(book["timestamp"]),
+                timestamp=whole(book["timestamp"]),
                 checksum=self._checksum,
             )
         )
 
     def _send_changes(self) -> None:
         book, previous = self._book, self._sequence
-        self._sequence, self._told = _integer(book["nonce"]), True
+        self._sequence, self._told = whole(book["nonce"]), True
         delta = DepthDelta(
             bids=list(self._changes["bids"].items()),
             asks=list(self._changes["asks"].items()),
             previous=previous,
             sequence=self._sequence,
-            timestamp=_integer(book["timestamp"]),
+            timestamp=whole(book["timestamp"]),
             checksum=self._checksum,
         )
         self._clear()
@@ -150,7 +150,3 @@ def _levels(side: Any) -> list[Level]:
         price = text(level[0])
         sums[price] = sums.get(price, Decimal(0)) + Decimal(text(level[1]))
     return [(price, format(amount, "f")) for price, amount in sums.items()]
-
-
-def _integer(value: Any) -> int:
-    return int(value) if value is not None else 0

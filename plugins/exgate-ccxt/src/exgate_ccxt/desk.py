@@ -139,7 +139,7 @@ class Desk:
     def _read(self, intent: Intent, parse: Callable[[], T]) -> T:
         try:
             return parse()
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             raise bad_answer(intent.url, str(error)) from error
 
     def _check(self, outgoing: Outgoing) -> None:

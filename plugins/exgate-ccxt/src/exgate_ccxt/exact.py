@@ -8,10 +8,13 @@ import msgspec
 
 from exgate_core.numbers import plain
 
-__all__ = ["Num", "decode", "text"]
+from .bounds import Boundless, judge, may_be_boundless
+
+__all__ = ["Num", "decode", "text", "whole"]
 
 _float = float.__new__
 _DECODER = msgspec.json.Decoder(float_hook=str)
+_BEYOND = 2**63
 
 
 class Num(float):
@@ -41,14 +44,21 @@ class Num(float):
 
 
 def decode(body: bytes | str) -> Any:
-    """JSON with every number that has a point or an exponent as text, every integer exact. Raises ValueError.
+    """JSON with every number that has a point or an exponent as text, every integer exact.
 
-    Text, and not ``Num``: ccxt's ``safe_string`` treats whatever is a float by its value.
+    Text, and not ``Num``: ccxt's ``safe_string`` treats whatever is a float by its value. Raises ValueError, and for a
+    number that nobody may compute with Boundless, which is one.
     """
     try:
-        return _DECODER.decode(body)
-    except (msgspec.MsgspecError, UnicodeError) as error:
+        raw = body.encode() if isinstance(body, str) else body
+        value = _DECODER.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        if "out of range" in str(error):
+            raise Boundless("a number of more digits than can be read") from None
         raise ValueError(f"not JSON: {error}") from None
+    if may_be_boundless(raw):
+        judge(value)
+    return value
 
 
 def text(value: object) -> str:
@@ -61,3 +71,11 @@ def text(value: object) -> str:
     if isinstance(value, bool):
         raise ValueError(f"not a decimal number: {value}")
     return plain(value.source if type(value) is Num else str(value))
+
+
+def whole(value: object) -> int:
+    """A number or time of an exchange, as far as it is one; else 0. Raises ValueError beyond 64 bits."""
+    found = int(value) if isinstance(value, int | float) or (isinstance(value, str) and value.isdecimal()) else 0
+    if abs(found) >= _BEYOND:
+        raise ValueError("an integer of more than 64 bits")
+    return found

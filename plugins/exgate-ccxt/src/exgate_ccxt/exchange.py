@@ -134,7 +134,7 @@ class CcxtExchange:
     def _read(self, note: Note, parse: Any) -> Any:
         try:
             return parse()
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             raise bad_answer(note.url or self.context.name, str(error)) from error
 
     async def _renew(self) -> None:

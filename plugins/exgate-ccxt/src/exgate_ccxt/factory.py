@@ -10,8 +10,9 @@ from ccxt.async_support.base.ws.client import Client
 from ccxt.base.exchange import Exchange
 
 from . import exact
+from .bounds import EXPONENT, Boundless, judge, unpacked
 from .safely import READERS
-from .truth import NOTE, checked
+from .truth import NOTE, bad_answer, checked
 from .wire import Outgoing, Wire
 
 __all__ = ["VERSION", "exchange_class"]
@@ -23,6 +24,13 @@ class ExactClient(Client):  # type: ignore[misc]  # ccxt has no types
     """ccxt's WebSocket connection with numbers left as text, connected by way of the upstream prefix."""
 
     exgate: Wire
+
+    def handle_message(self, message: Any) -> None:
+        """Unpack what is packed, up to a size; the rest is ccxt's."""
+        if isinstance(message.data, bytes) and message.type.name == "BINARY" and (self.gunzip or self.inflate):
+            self.handle_text_or_binary_message(unpacked(message.data, bare=not self.gunzip))
+        else:
+            super().handle_message(message)
 
     def handle_text_or_binary_message(self, data: str | bytes) -> None:
         """Decode exactly and hand on; what isn't JSON is handed on as it is."""
@@ -55,7 +63,7 @@ def exchange_class(exchange_id: str) -> type[Any]:
         base = getattr(import_module(f"{package}.{exchange_id}"), exchange_id)
         never = {name: _nothing for name in _NEVER if hasattr(base, name)}
         _made[exchange_id] = type(
-            exchange_id, (base,), {**_OVERRIDES, **_levels_reader(base), **_rounders(base), **never}
+            exchange_id, (base,), {**_OVERRIDES, **_levels_reader(base), **_rounders(base), **_guards(base), **never}
         )
     return _made[exchange_id]
 
@@ -72,18 +80,20 @@ async def _fetch(self: Any, url: str, method: str = "GET", headers: Any = None, 
         note.status, note.url = answer.status, answer.url
     raw = self.on_rest_response(answer.status, reason, url, method, got, raw, sent, body)
     self.last_response_headers = got
-    parsed = _json_or_none(raw)
+    parsed = _json_or_none(raw, answer.url)
     self.handle_errors(answer.status, reason, url, method, got, raw, parsed, sent, body)
     self.handle_http_status_code(answer.status, reason, url, method, raw)
     result = checked(answer, raw, parsed, method)
     return result if note is None else note.watch(answer, result)
 
 
-def _json_or_none(raw: str) -> Any:
+def _json_or_none(raw: str, url: str) -> Any:
     if raw[:1] not in ("{", "["):
         return None
     try:
         return exact.decode(raw)
+    except Boundless as error:
+        raise bad_answer(url, str(error)) from None
     except ValueError:
         return None
 
@@ -150,6 +160,30 @@ def _numeric(_self: Any, value: Any) -> Any:
     """ccxt's own makes 6.37e-06 of 0.00000637, and sends it so (BingX)."""
     written = exact.text(value)
     return exact.Num(written) if "." in written else int(written or 0)
+
+
+def _guards(base: type[Any]) -> dict[str, Any]:
+    """What ccxt computes with beside the numbers of decoded JSON: counts of places, and MEXC's binary frames."""
+    counted = {name: _counted(getattr(base, name)) for name in ("parse_precision", "integer_precision_to_amount")}
+    return {**counted, "decode_proto_msg": _judged(base.decode_proto_msg)}
+
+
+def _counted(theirs: Any) -> Any:
+    def counted(self: Any, precision: Any) -> Any:
+        if precision is not None and abs(float(precision)) > EXPONENT:  # ccxt writes so many zeros, one by one
+            raise Boundless(f"a number of {str(precision)[:20]} places")
+        return theirs(self, precision)
+
+    return counted
+
+
+def _judged(theirs: Any) -> Any:
+    def judged(self: Any, data: bytes) -> Any:
+        found = theirs(self, data)
+        judge(found)
+        return found
+
+    return judged
 
 
 def _on_json_response(_self: Any, body: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from exgate_core.models import Depth, Level, Side, Trade
 from exgate_core.numbers import all_plain
 
-from .exact import text
+from .exact import text, whole
 
 __all__ = ["depth_of", "raw_amount", "trade_of", "trades_of"]
 
@@ -39,8 +39,8 @@ def depth_of(book: Mapping[str, Any]) -> Depth:
     return Depth(
         bids=_levels(book["bids"]),
         asks=_levels(book["asks"]),
-        last_update_id=_integer(book.get("nonce")),
-        timestamp=_integer(book.get("timestamp")),
+        last_update_id=whole(book.get("nonce")),
+        timestamp=whole(book.get("timestamp")),
     )
 
 
@@ -51,7 +51,7 @@ def trades_of(trades: Iterable[Mapping[str, Any]], exchange_id: str) -> list[Tra
 
 def trade_of(trade: Mapping[str, Any], exchange_id: str = "") -> Trade:
     """One unified trade. Raises ValueError where price, amount or time is missing."""
-    price, time = text(trade["price"]), _integer(trade["timestamp"])
+    price, time = text(trade["price"]), whole(trade["timestamp"])
     amount = text(raw_amount(trade, exchange_id) or trade["amount"])
     if not price or not amount or not time:
         raise ValueError("a trade without price, amount or time")
@@ -106,10 +106,6 @@ def _id(value: object, info: object, key: str) -> str:
     made = str(value)
     parts = info.values() if isinstance(info, Mapping) else info if isinstance(info, list) else (made,)
     return made if value in parts or made in map(str, parts) else ""
-
-
-def _integer(value: object) -> int:
-    return int(value) if isinstance(value, int | float) else 0
 
 
 def _quote(info: object) -> str:

@@ -11,7 +11,7 @@ from exgate_core.models import Balance, Order, OrderStatus, Side
 from exgate_core.numbers import compare, plain, subtract
 
 from .arguments import client_id_in
-from .exact import text
+from .exact import text, whole
 from .sent import plain_key
 from .vocabulary import POST_ONLY
 
@@ -100,7 +100,7 @@ def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
         filled=_written(filled, leaves, ()) if filled else "",
         remaining=_number(answer.get("remaining")),
         client_order_id=client_id_in(exchange_id, str(answer.get("clientOrderId") or "")),
-        time=int(answer.get("timestamp") or 0),
+        time=whole(answer.get("timestamp")),
         post_only=answer.get("postOnly") is True or any(map(_only_rests, leaves)),
         native_symbol=_native_symbol(leaves),
     )

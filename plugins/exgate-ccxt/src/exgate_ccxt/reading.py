@@ -21,7 +21,7 @@ from .truth import Note, bad_answer, noting
 __all__ = ["ask"]
 
 _PAUSE = 5.0
-_WORDS = 160
+_WORDS, _QUOTED = 160, 2000
 _BLANK = re.compile(r"(?:^|\s)(?:\{\s*\}|\[\s*\])\s*$")
 """ccxt quotes the answer at the end of what it says."""
 
@@ -74,4 +74,4 @@ def _limited(client: Any, name: str) -> RateLimited:
 
 def _words(error: Exception) -> str:
     """The exchange's own words in ccxt's text, without the address."""
-    return re.sub(r"\w+://\S+", "", " ".join(str(error).split()))[:_WORDS]
+    return re.sub(r"\w{1,16}://\S+", "", " ".join(str(error).split())[:_QUOTED])[:_WORDS]
