@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -63,28 +64,34 @@ class Cancels:
         self._journal, self._runtime, self._attempt, self._lookups = journal, runtime, attempt, lookups
         self._step, self._deadline = step, deadline
 
-    async def row_of(self, account: Account, order_id: str, client_order_id: str) -> Row | None:
-        """The journal's row of an order. Raises InvalidArgument for no id, JournalError."""
+    async def row_of(self, account: Account, market: Market | None, order_id: str, client_order_id: str) -> Row | None:
+        """The journal's row of an order. Raises JournalError; InvalidArgument for no id, or one of several markets."""
         check_order_id("order_id", order_id)
         check_order_id("client_order_id", client_order_id)
         if order_id:
-            return await self._journal.by_order_id(account.identity, order_id)
-        if client_order_id:
-            return await self._journal.by_client_id(account.identity, client_order_id)
-        raise InvalidArgument.of("order_id", "is required, unless client_order_id names the order")
+            found = await self._journal.all_by_order_id(account.identity, order_id)
+        elif client_order_id:
+            named = await self._journal.by_client_id(account.identity, client_order_id)
+            found = [] if named is None else [named]
+        else:
+            raise InvalidArgument.of("order_id", "is required, unless client_order_id names the order")
+        found = [row for row in found if market is None or row.symbol == market.symbol]
+        _check_one_market(order_id, {row.symbol for row in found})
+        return found[0] if found else None
 
     async def find(self, account: Account, market: Market | None, order_id: str, client_order_id: str) -> Order:
         """The order as the exchange has it. Raises NotFound, Unavailable."""
-        row = await self.row_of(account, order_id, client_order_id)
+        row = await self.row_of(account, market, order_id, client_order_id)
         target = _target(account, market, order_id, client_order_id, row, "find_order")
         try:
-            found = await self._ask(target)
+            found = await self._shown(target)
         except Exception as error:
             text = f"{target.exchange} gave no usable answer to the search for {target.shown}: {text_of(error)}"
             raise told(Unavailable(text, retry_after=1.0), target.exchange, target.client_order_id) from error
-        if found is None:
+        order = _only(target, found)
+        if order is None:
             raise told(_missing(target), target.exchange, target.client_order_id)
-        return found
+        return order
 
     async def cancel(
         self, account: Account, market: Market | None, order_id: str, client_order_id: str
@@ -92,7 +99,7 @@ class Cancels:
         """Send one cancel and say what the order is now; after an error the order itself is looked at."""
         until = self._runtime.clock.monotonic() + self._deadline
         try:
-            row = await self.row_of(account, order_id, client_order_id)
+            row = await self.row_of(account, market, order_id, client_order_id)
         except JournalError as error:
             _log.error("a cancel goes out without the journal: %s", error)
             row = None
@@ -169,9 +176,13 @@ class Cancels:
             pause = min(pause * 2, 1.0)
 
     async def _ask(self, target: Target) -> Order | None:
+        return _only(target, await self._shown(target))
+
+    async def _shown(self, target: Target) -> Sequence[Order]:
+        """What the exchange shows under these names."""
         found = await self._lookups.ask(target.account, target.market, target.order_id, target.client_order_id)
-        fitting = [order for order in found if target.order_id in ("", order.order_id)]
-        return max(fitting, key=lambda order: order.time, default=None)
+        symbol = target.market.symbol if target.market is not None else ""
+        return [order for order in found if target.order_id in ("", order.order_id) and symbol in ("", order.symbol)]
 
 
 def _target(
@@ -185,6 +196,20 @@ def _target(
     if known is None and operation in account.capabilities.symbol_needed:
         raise InvalidArgument.of("symbol", f"is required: {account.exchange.name} finds orders by symbol only")
     return Target(account, known, order_id or (row.order_id if row else ""), upstream, row)
+
+
+def _only(target: Target, found: Sequence[Order]) -> Order | None:
+    """The newest of the orders. Raises InvalidArgument where an order id is that of several markets."""
+    if target.order_id:
+        _check_one_market(target.order_id, {order.symbol for order in found})
+    return max(found, key=lambda order: order.time, default=None)
+
+
+def _check_one_market(order_id: str, symbols: Collection[str]) -> None:
+    """Exchanges number orders per market: the same id may be that of two. Raises InvalidArgument where it is."""
+    if len(symbols) > 1:
+        text = f"is required: {' and '.join(sorted(symbols))} each have an order {order_id}; send the one you mean"
+        raise InvalidArgument.of("symbol", text)
 
 
 def _upstream(account: Account, client_order_id: str) -> str:

@@ -133,8 +133,7 @@ class Lookups:
         return Look("nothing")
 
     async def _kind(self, row: Row, order: Order) -> Kind:
-        known = await self._journal.by_order_id(row.account, order.order_id) if order.order_id else None
-        if known is not None and known.id != row.id:
+        if await self._is_of_another_row(row, order):
             return "other"
         # Exchanges let a client id be used again once its order is closed: an old order is not this one.
         older = row.sent - order.time if order.time > _EARLIEST_MS else 0
@@ -148,6 +147,16 @@ class Lookups:
         if not (order.order_id and same and older <= _CLOCK_SKEW_MS):
             return "doubtful"
         return "ours" if _as_ordered(row, order) else "unlike"
+
+    async def _is_of_another_row(self, row: Row, order: Order) -> bool:
+        """Whether the journal knows the order as that of another row: ids are unique in one market only."""
+        if not order.order_id:
+            return False
+        known = await self._journal.by_order_id(row.account, order.order_id, order.symbol)
+        if known is None or known.id == row.id:
+            return False
+        # Exchanges have begun to count anew: what bears our client id, and not that row's, isn't that row's order.
+        return order.client_order_id != row.client_order_id or known.client_order_id == row.client_order_id
 
 
 def _as_ordered(row: Row, order: Order) -> bool:

@@ -123,7 +123,7 @@ class Orders:
     async def find(self, account: Account, market: Market | None, order_id: str, client_order_id: str) -> Order:
         """The order as the exchange has it; an undecided one is looked up and decided. Never sends."""
         endings.require(account, "find_order")
-        row = await self._cancels.row_of(account, order_id, client_order_id)
+        row = await self._cancels.row_of(account, market, order_id, client_order_id)
         errand = self._errands.of_key(row.account, row.key) if row is not None else None
         if row is not None and (errand is not None or row.state in rows.MAYBE_SENT):
             until = self._now() + self._deadline

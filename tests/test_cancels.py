@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from exgate_core import rows
+from exgate_core.contract import PlaceBody
 from exgate_core.errors import (
     ExGateError,
     InvalidArgument,
@@ -20,9 +21,9 @@ from exgate_core.errors import (
     Unavailable,
     Unimplemented,
 )
-from exgate_core.models import AccountCapabilities, CancelResult, ClientIds, Market
-from tests.support.desk import BTC, RECOVERABLE, Desk
-from tests.support.room import Room, anyio_backend, failure, room, virtual
+from exgate_core.models import AccountCapabilities, CancelResult, ClientIds, Market, OrderRequest, OrderStatus
+from tests.support.desk import BTC, ETH, RECOVERABLE, Desk
+from tests.support.room import Room, anyio_backend, failure, foreign, room, virtual
 
 __all__ = ["anyio_backend", "room", "virtual"]  # fixtures: pytest finds them by their names here
 
@@ -236,3 +237,99 @@ async def test_a_placed_order_that_is_not_listed_any_more_says_so(room: Room) ->
     with pytest.raises(NotFound) as caught:
         await room.orders.find(desk, None, "1000", "")
     assert caught.value.metadata["outcome"] == "placed"
+
+
+class PerMarket(Desk):
+    """Counts the orders of each market from 1000 on; finds and cancels them by market."""
+
+    def accept(self, order: OrderRequest) -> str:
+        order_id = str(1000 + sum(other.symbol == order.market.symbol for other in self.ledger))
+        super().accept(order)
+        self.ledger[-1] = structs.replace(self.ledger[-1], order_id=order_id)
+        return order_id
+
+    def end(self, order_id: str, status: OrderStatus) -> None:
+        raise AssertionError("which one?")
+
+    async def cancel_order(self, market: Market | None, order_id: str, client_order_id: str) -> CancelResult:
+        assert market is not None
+        self.ledger = [
+            structs.replace(order, status="canceled")
+            if (order.symbol, order.order_id) == (market.symbol, order_id)
+            else order
+            for order in self.ledger
+        ]
+        return CancelResult(status="canceled")
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Status by symbol."""
+        return {order.symbol: order.status for order in self.ledger}
+
+
+async def place_in(room: Room, desk: Desk, market: Market, key: str) -> str:
+    body = PlaceBody(symbol=market.symbol, side="buy", type="limit", price="100.00", amount="1")
+    return (await room.orders.place(desk, market, body, key)).order_id
+
+
+async def test_an_order_is_found_whose_id_an_order_of_another_market_has(room: Room) -> None:
+    desk = PerMarket(settle=0.1)
+    assert await place_in(room, desk, BTC, "btc") == "1000"
+    desk.script.append("drop_after")
+    assert await place_in(room, desk, ETH, "eth") == "1000"
+    assert len(desk.ledger) == 2
+
+
+async def test_an_id_that_counts_anew_in_the_same_market_makes_no_placed_order_a_refused_one(room: Room) -> None:
+    desk = PerMarket(settle=0.1)
+    assert await place_in(room, desk, BTC, "before") == "1000"
+    desk.ledger.clear()
+    desk.script.append("drop_after")
+    assert await place_in(room, desk, BTC, "after") == "1000"
+
+
+async def test_an_id_of_two_markets_needs_its_symbol(room: Room) -> None:
+    desk = PerMarket()
+    for market in (BTC, ETH):
+        await place_in(room, desk, market, market.symbol)
+    failed = await failure_of_cancel(room, desk)
+    assert isinstance(failed, InvalidArgument) and failed.violations[0].field == "symbol"
+    for asking in (room.orders.cancel(desk, None, "1000", ""), room.orders.find(desk, None, "1000", "")):
+        with pytest.raises(InvalidArgument, match="BTC/USDT and ETH/BTC each have an order 1000; send"):
+            await asking
+    assert desk.states == {"BTC/USDT": "open", "ETH/BTC": "open"}
+    for market, ended in (
+        (BTC, {"BTC/USDT": "canceled", "ETH/BTC": "open"}),
+        (ETH, {"BTC/USDT": "canceled", "ETH/BTC": "canceled"}),
+    ):
+        assert (await room.orders.find(desk, market, "1000", "")).symbol == market.symbol
+        assert (await room.orders.cancel(desk, market, "1000", "")).status == "canceled"
+        assert desk.states == ended
+
+
+async def test_an_id_of_two_markets_that_only_the_exchange_knows_needs_its_symbol_too(room: Room) -> None:
+    desk = Desk()
+    desk.ledger += [foreign(1.0), structs.replace(foreign(2.0), symbol="ETH/BTC")]
+    with pytest.raises(InvalidArgument, match="BTC/USDT and ETH/BTC each have an order 7"):
+        await room.orders.find(desk, None, "7", "")
+    assert (await room.orders.find(desk, BTC, "7", "")).symbol == "BTC/USDT"
+
+
+async def test_a_client_id_of_another_market_never_cancels_by_that_orders_id(room: Room) -> None:
+    desk = PerMarket()
+    body = PlaceBody(
+        symbol="BTC/USDT", side="buy", type="limit", price="100.00", amount="1", options={"client_order_id": "mine"}
+    )
+    await room.orders.place(desk, BTC, body, "")
+    await place_in(room, desk, ETH, "eth")
+    await room.orders.cancel(desk, ETH, "", "mine")
+    assert desk.states == {"BTC/USDT": "open", "ETH/BTC": "open"}
+
+
+async def test_an_undecided_order_is_not_asked_for_in_place_of_another_markets(room: Room) -> None:
+    desk = PerMarket()
+    await place_in(room, desk, BTC, "btc")
+    desk.looks = 0
+    with pytest.raises(NotFound) as caught:
+        await room.orders.find(desk, ETH, "1000", "")
+    assert caught.value.reason == "NO_SUCH_ORDER"

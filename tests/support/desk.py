@@ -14,6 +14,7 @@ from exgate_core.markets import MarketList
 from exgate_core.models import AccountCapabilities, CancelResult, ClientIds, Market, Order, OrderRequest, OrderStatus
 
 BTC = Market(symbol="BTC/USDT", id="BTCUSDT", base="BTC", quote="USDT", tick_size="0.01", step_size="0.001")
+ETH = Market(symbol="ETH/BTC", id="ETHBTC", base="ETH", quote="BTC", tick_size="0.01", step_size="0.001")
 RECOVERABLE = AccountCapabilities(client_ids=ClientIds(), order_recovery="full", settle=0.02)
 
 
@@ -21,7 +22,7 @@ class FakeExchange:
     """The public side."""
 
     name = "fake"
-    markets = MarketList([BTC])
+    markets = MarketList([BTC, ETH])
 
 
 @dataclass
