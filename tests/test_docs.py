@@ -10,11 +10,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.request import urlopen
 
 import click
 import msgspec
@@ -23,7 +25,8 @@ import pytest
 from exgate_core import cli, errors, hookspecs, models, settings, verbs
 from exgate_core.operations import OPERATIONS
 
-from .support.running import ROOT, Running, clean_environment, serving
+from .support import client504
+from .support.running import ROOT, Running, clean_environment, free_port, serving
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
@@ -193,6 +196,34 @@ def test_python_runs(block: Block, gateway: Running, tmp_path: Path) -> None:
     file.write_text(block.text.replace("http://127.0.0.1:8000", gateway.url))
     done = subprocess.run([sys.executable, str(file)], env=clean_environment(tmp_path), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_client_of_the_504_page_places_once_while_the_gateway_restarts(tmp_path: Path) -> None:
+    pytest.importorskip("requests")
+    port, order = free_port(), {"symbol": "BTC/USDT", "side": "buy", "type": "limit", "price": "100"}
+    place = client504.client(f"http://127.0.0.1:{port}")
+    told: list[str] = []
+
+    def trade() -> None:
+        for number in range(80):
+            try:
+                told.append(place({**order, "amount": f"0.{1000 + number}"})["order_id"])
+            except ValueError as refused:  # killed between its mark and its send
+                told.append(f"no order: {refused}")
+
+    trading = threading.Thread(target=trade)
+    trading.start()
+    for last in (False, False, True):
+        with serving(tmp_path, "--port", str(port)) as running:
+            trading.join(60 if last else 0.1)
+            if not last:
+                running.process.kill()
+                continue
+            with urlopen(f"{running.url}/v1/paper/pending_orders") as answer:
+                found = [row["order_id"] for row in json.load(answer)["orders"]]
+    assert len(told) == 80
+    assert sorted(text for text in told if text.isdecimal()) == sorted(found)
+    assert all("No order was placed" in text for text in told if not text.isdecimal())
 
 
 @pytest.mark.parametrize("block", blocks("sh"))
