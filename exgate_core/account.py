@@ -85,7 +85,7 @@ class Account:
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled(error):
                 raise
-            raise read_error(self.exchange.name, operation, error) from error
+            raise read_error(self.exchange.name, operation, error, self.name) from error
         if not isinstance(found, Sequence):
             message = f"the plugin of {self.exchange.name} gave no valid answer to {operation}"
             raise Internal(message, reason="BAD_PLUGIN_ANSWER")

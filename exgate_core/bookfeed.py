@@ -42,13 +42,20 @@ class BookFeed:
 
     stream = "depth"
 
-    def __init__(self, exchange: PublicSide, market: Market, levels: int, runtime: Runtime, idle_stop: float) -> None:
+    def __init__(
+        self,
+        exchange: PublicSide,
+        market: Market,
+        levels: int,
+        runtime: Runtime,
+        idle_stop: float,
+        label: str = "",
+    ) -> None:
         self.market = market
         self.levels = levels
         """How many levels a side the stream is opened with."""
-        self.supervisor = Supervisor(
-            f"{exchange.name} {market.symbol} depth", self._connect, self._lost, runtime, idle_stop
-        )
+        self._name = f"{label or exchange.name} {market.symbol} depth"
+        self.supervisor = Supervisor(self._name, self._connect, self._lost, runtime, idle_stop)
         self.book = self._new_book(exchange.capabilities)
         """The copy; unreadable whenever it isn't proven right."""
         self._exchange = exchange
@@ -142,7 +149,7 @@ class BookFeed:
             try:
                 theirs = await self._exchange.depth(self.market, _COMPARED)
             except Exception as error:
-                _log.info("%s %s: no cross-check: %s", self._exchange.name, self.market.symbol, error)
+                _log.info("%s: no cross-check: %s", self._name, error)
                 return
             if self.book is not book or book.version != version or not book.in_sync:
                 return

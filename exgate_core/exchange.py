@@ -50,8 +50,10 @@ class PublicSide(Protocol):
 class Exchange:
     """A PublicSide over adapters that are already entered; made by ``open_exchange``."""
 
-    def __init__(self, name: str, adapters: Sequence[tuple[object, ExchangeCapabilities]], deadline: float) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, adapters: Sequence[tuple[object, ExchangeCapabilities]], deadline: float, label: str = ""
+    ) -> None:
+        self.name, self._label = name, label or name
         self.adapters = tuple(adapter for adapter, _ in adapters)
         self.markets = MarketList(())
         self._deadline = deadline
@@ -122,7 +124,7 @@ class Exchange:
         except (Exception, asyncio.CancelledError) as error:
             if is_cancelled(error):
                 raise
-            raise read_error(self.name, operation, error) from error
+            raise read_error(self.name, operation, error, self._label) from error
 
     async def _stream(self, operation: str, **arguments: object) -> None:
         try:
@@ -133,8 +135,9 @@ class Exchange:
             raise EOFError(f"the plugin of {self.name} cancelled its own {operation}") from error
 
 
-def read_error(exchange: str, operation: str, error: BaseException) -> ExGateError:
-    """What to tell the caller of a read whose adapter raised: its own error, no answer in time, a lost line, a bug.
+def read_error(exchange: str, operation: str, error: BaseException, label: str) -> ExGateError:
+    """What to tell the caller of a read whose adapter raised: its own error, no answer in time, a lost line, a bug,
+    which is logged under ``label``.
 
     The text of foreign exceptions stays out of it: it may hold an address with a key in it.
     """
@@ -144,7 +147,7 @@ def read_error(exchange: str, operation: str, error: BaseException) -> ExGateErr
         return DeadlineExceeded(f"{exchange} gave no answer to {operation} in time; ask again")
     if isinstance(error, OSError | EOFError):
         return Unavailable(f"the connection to {exchange} failed during {operation}; ask again")
-    _log.error("%s: %s failed", exchange, operation, exc_info=error)
+    _log.error("%s: %s failed", label, operation, exc_info=error)
     kind = type(error).__name__
     return Internal(f"the plugin of {exchange} failed in {operation} with {kind}; the log of the gateway says more")
 
@@ -187,14 +190,15 @@ def _found_out(adapter: object) -> ExchangeCapabilities | None:
 
 @asynccontextmanager
 async def open_exchange(
-    name: str, adapters: Sequence[tuple[object, ExchangeCapabilities]], deadline: float
+    name: str, adapters: Sequence[tuple[object, ExchangeCapabilities]], deadline: float, label: str = ""
 ) -> AsyncIterator[Exchange]:
-    """Enter the adapters, fetch the market list, and leave them again, all in the calling task."""
+    """Enter the adapters, fetch the market list, and leave them again, all in the calling task. ``label`` is what log
+    lines call the exchange; empty = its name."""
     async with AsyncExitStack() as stack:
         opened = []
         for adapter, stated in adapters:
             await stack.enter_async_context(entered(adapter))
             opened.append((adapter, _found_out(adapter) or stated))
-        exchange = Exchange(name, opened, deadline)
+        exchange = Exchange(name, opened, deadline, label)
         await exchange.refresh_markets()
         yield exchange

@@ -31,10 +31,13 @@ _log = logging.getLogger("exgate.feeds")
 
 
 class Feeds:
-    """The feeds of one exchange. They run in ``tasks``; none of their exceptions reaches it."""
+    """The feeds of one exchange. They run in ``tasks``; none of their exceptions reaches it.
 
-    def __init__(self, exchange: PublicSide, tasks: TaskGroup, runtime: Runtime, local: Local) -> None:
-        self._exchange = exchange
+    ``label`` is what log lines call the exchange; empty = its name.
+    """
+
+    def __init__(self, exchange: PublicSide, tasks: TaskGroup, runtime: Runtime, local: Local, label: str = "") -> None:
+        self._exchange, self._label = exchange, label or exchange.name
         self._tasks = tasks
         self._runtime = runtime
         self._idle_stop = local.idle_stop
@@ -48,7 +51,7 @@ class Feeds:
         feed = self._trades.get(market.symbol)
         if feed is None or feed.supervisor.stopping:
             self._check("pull_trade")
-            feed = TradeFeed(self._exchange, market, self._runtime, self._idle_stop)
+            feed = TradeFeed(self._exchange, market, self._runtime, self._idle_stop, self._label)
             self._start(self._trades, feed)
         feed.supervisor.touch()
         return feed
@@ -59,7 +62,7 @@ class Feeds:
         if feed is None or feed.supervisor.stopping:
             self._check("pull_depth")
             size = levels_for(self._exchange.capabilities, levels)
-            feed = BookFeed(self._exchange, market, size, self._runtime, self._idle_stop)
+            feed = BookFeed(self._exchange, market, size, self._runtime, self._idle_stop, self._label)
             self._start(self._books, feed)
         feed.supervisor.touch()
         return feed
@@ -134,7 +137,7 @@ class Feeds:
                 try:
                     await feed.run()
                 except Exception:
-                    _log.exception("%s %s %s: the feed broke", self._exchange.name, feed.market.symbol, feed.stream)
+                    _log.exception("%s %s %s: the feed broke", self._label, feed.market.symbol, feed.stream)
                     await self._runtime.sleep(_AFTER_A_BUG)
         finally:
             feed.close()

@@ -202,7 +202,9 @@ class Gateway:
         def bring(credentials: Credentials) -> Life[Account]:
             identity = f"{section.exchange}:key:{credentials.fingerprint[:32]}"
             trading = allowed == "trade" and not _lossy(section, offer)
-            return self._openings.account(name, section, offer, credentials, identity=identity, trading=trading)
+            return self._openings.account(
+                name, section, offer, credentials, identity=identity, trading=trading, of_caller=True
+            )
 
         return bring
 

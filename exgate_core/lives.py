@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from .clock import Runtime
 from .errors import ExGateError, Unavailable
+from .secrets import SettingsError
 from .waiting import is_cancelled
 
 T = TypeVar("T")
@@ -20,15 +21,26 @@ T = TypeVar("T")
 _log = logging.getLogger("exgate.lives")
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_NOBODYS_FAULT = (429, 503)
 
 
 class Life(Generic[T]):
-    """Opens when asked, is shared by everybody who asks, opens again after a failure; a failure stays its own."""
+    """Opens when asked, is shared by everybody who asks, opens again after a failure; a failure stays its own.
+
+    ``of_caller``: it opens with a caller's own keys, so what the exchange refuses then is the caller's to mend. Nothing
+    else that keeps it closed is: to callers that is 503, whatever went wrong.
+    """
 
     def __init__(
-        self, name: str, opening: Callable[[], AbstractAsyncContextManager[T]], tasks: TaskGroup, runtime: Runtime
+        self,
+        name: str,
+        opening: Callable[[], AbstractAsyncContextManager[T]],
+        tasks: TaskGroup,
+        runtime: Runtime,
+        *,
+        of_caller: bool = False,
     ) -> None:
-        self.name = name
+        self.name, self._of_caller = name, of_caller
         self.current: T | None = None
         self.error: ExGateError | None = None
         """Why the last opening failed; None while open or never tried."""
@@ -36,7 +48,7 @@ class Life(Generic[T]):
         self._future: asyncio.Future[T] | None = None
         self._closing, self._left = asyncio.Event(), asyncio.Event()
         self._scope: anyio.CancelScope | None = None
-        self._failures = 0
+        self._failures, self._said = 0, ""
         self._not_before = 0.0
         self._at_end: list[Callable[[], object]] = []
 
@@ -118,7 +130,7 @@ class Life(Generic[T]):
 
     async def _open(self, future: asyncio.Future[T]) -> None:
         async with self._opening() as value:
-            self.current, self.error, self._failures = value, None, 0
+            self.current, self.error, self._failures, self._said = value, None, 0, ""
             if not future.done():
                 future.set_result(value)
             await self._closing.wait()
@@ -128,10 +140,12 @@ class Life(Generic[T]):
         pause = self._pause()
         self._not_before = self._runtime.clock.monotonic() + pause
         bare = _bare(error)
-        self.error = _as_error(self.name, bare, pause)
-        # what ExGate or an adapter says in its own words needs no traceback at every try
-        bug = None if isinstance(bare, ExGateError) else error
-        _log.error("%s can't open or has failed: %s", self.name, bare, exc_info=bug)
+        self.error = _as_error(self.name, bare, pause, self._of_caller)
+        # what ExGate or an adapter says in its own words needs no traceback, and nothing is an error at every try
+        bug = None if isinstance(bare, ExGateError) or str(bare) == self._said else error
+        level = logging.INFO if str(bare) == self._said else logging.ERROR
+        _log.log(level, "%s can't open or has failed: %s", self.name, bare, exc_info=bug)
+        self._said = str(bare)
         if not future.done():
             future.set_exception(self.error)
             future.exception()  # nobody may be waiting any more
@@ -147,8 +161,15 @@ def _bare(error: BaseException) -> BaseException:
     return error
 
 
-def _as_error(name: str, error: BaseException, pause: float) -> ExGateError:
+def _as_error(name: str, error: BaseException, pause: float, of_caller: bool) -> ExGateError:
     if isinstance(error, ExGateError):
-        return error
+        if error.status in _NOBODYS_FAULT or (of_caller and not isinstance(error, SettingsError)):
+            return error
+        return Unavailable(
+            error.message,
+            reason=error.reason,
+            metadata=error.metadata,
+            retry_after=error.retry_after or round(pause, 3),
+        )
     message = f"{name} can't be opened ({type(error).__name__}); the log of the gateway says more"
     return Unavailable(message, reason="EXCHANGE_NOT_OPEN", retry_after=round(pause, 3))

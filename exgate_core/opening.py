@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -68,7 +67,8 @@ class Openings:
             def opening() -> Any:
                 return self._open_public(name, section, offers)
 
-            self._exchanges[key] = Life(section.exchange, opening, self._tasks, self._runtime)
+            label = self._label(section, self._names(section, offers))
+            self._exchanges[key] = Life(label, opening, self._tasks, self._runtime)
         life = self.named[name] = self._exchanges[key]
         return life
 
@@ -84,12 +84,16 @@ class Openings:
         )
         return msgspec.json.encode(shared, order="sorted")
 
-    def _state(self, section: Section, offers: Sequence[Offer]) -> Path:
-        """The folder of an exchange: the same whichever of the sections that mean it is used first."""
+    def _names(self, section: Section, offers: Sequence[Offer]) -> list[str]:
+        """Every name that means the same exchange, whichever of them is used first; its own name comes first."""
         sections = {section.exchange: Section(exchange=section.exchange)} | dict(self._settings.exchanges)
         key = self._key(section, offers)
-        alike = (name for name, other in sections.items() if self._key(other, offers) == key)
-        return state_dir(self._settings) / "exchanges" / next(alike)
+        return [name for name, other in sections.items() if self._key(other, offers) == key]
+
+    def _label(self, section: Section, names: Sequence[str]) -> str:
+        """What log lines call an exchange: by the sections that mean it, so that two of one exchange are told apart."""
+        written = [name for name in names if name in self._settings.exchanges]
+        return section.exchange if written in ([], [section.exchange]) else f"{', '.join(written)} ({section.exchange})"
 
     def account(
         self,
@@ -100,13 +104,14 @@ class Openings:
         *,
         identity: str,
         trading: bool,
+        of_caller: bool = False,
     ) -> Life[Account]:
-        """The account of one set of credentials on the exchange of a section."""
+        """The account of one set of credentials, the section's or a caller's, on the exchange of a section."""
 
         def opening() -> Any:
             return self._open_private(name, section, offer, credentials, identity=identity, trading=trading)
 
-        life: Life[Account] = Life(f"the account of {name}", opening, self._tasks, self._runtime)
+        life: Life[Account] = Life(f"the account of {name}", opening, self._tasks, self._runtime, of_caller=of_caller)
         self._accounts.add(life)
         return life
 
@@ -126,15 +131,17 @@ class Openings:
         runtime, deadline = self._runtime, self._settings.server.deadline
         stated = [(offer, offer.exchange_capabilities) for offer in _serving(offers)]
         capabilities = stated[0][1] if stated else ExchangeCapabilities()
-        async with self._transport(section, capabilities, self._state(section, offers)) as transport:
+        names = self._names(section, offers)
+        label = self._label(section, names)
+        async with self._transport(section, capabilities, names) as transport:
             adapters = [(self._adapter(name, section, offer, transport), capable) for offer, capable in stated]
             async with (
-                open_exchange(section.exchange, adapters, deadline) as exchange,
+                open_exchange(section.exchange, adapters, deadline, label) as exchange,
                 anyio.create_task_group() as tasks,
             ):
-                feeds = Feeds(exchange, tasks, runtime, self._settings.local)
+                feeds = Feeds(exchange, tasks, runtime, self._settings.local, label)
                 reads = Reads(exchange, feeds, runtime, self._settings.local)
-                tasks.start_soon(self._keep_markets, exchange)
+                tasks.start_soon(self._keep_markets, exchange, label)
                 try:
                     yield Public(exchange, feeds, reads, transport)
                 finally:
@@ -145,8 +152,7 @@ class Openings:
     def _adapter(self, name: str, section: Section, offer: Offer, transport: Transport) -> object:
         assert offer.exchange is not None
         own = self._own_settings(name, section, offer)
-        log = logging.getLogger(f"exgate.{offer.distribution}")
-        return offer.exchange(transport.context(section.exchange, own, log=log))
+        return offer.exchange(transport.context(section.exchange, own, log=_log_of(offer, name)))
 
     def _shared_keys(self, section: Section, offers: Sequence[Offer]) -> dict[str, Any]:
         """The further keys of a section without those that say something of its account only."""
@@ -174,14 +180,14 @@ class Openings:
         if credentials is not None:
             # a file or a command may stand behind a secret: it must not hold the loop
             await anyio.to_thread.run_sync(lambda: credentials.fingerprint)
-        async with self._transport(section, public.exchange.capabilities) as transport:
+        async with self._transport(section, public.exchange.capabilities, [name]) as transport:
             own = self._own_settings(name, section, offer)
             context = transport.context(
                 section.exchange,
                 own,
                 credentials=credentials,
                 exchange=public.exchange,
-                log=logging.getLogger(f"exgate.{offer.distribution}"),
+                log=_log_of(offer, name),
             )
             adapter = offer.account(context)
             account = Account(
@@ -207,7 +213,7 @@ class Openings:
         except ExGateError as error:
             _log.error("%s: orders of an earlier run were not looked up: %s", account.name, error.message)
 
-    def _transport(self, section: Section, capabilities: ExchangeCapabilities, state: Path | None = None) -> Transport:
+    def _transport(self, section: Section, capabilities: ExchangeCapabilities, names: Sequence[str]) -> Transport:
         address = (section.exchange, section.sandbox, section.proxy)
         if address not in self._budgets:
             # sections may name different plugins: the best one's figure counts, whichever of them opens first
@@ -223,21 +229,26 @@ class Openings:
             deadline=self._settings.server.deadline,
             sandbox=section.sandbox,
             cache=state_dir(self._settings) / "cache",
-            state=state,
+            state=state_dir(self._settings) / "exchanges" / names[0],
+            log=logging.getLogger(f"exgate.client.{names[0]}"),
         )
 
-    async def _keep_markets(self, exchange: Exchange) -> None:
+    async def _keep_markets(self, exchange: Exchange, label: str) -> None:
         while True:
             await self._runtime.sleep(_MARKETS_EVERY * self._runtime.random.uniform(0.9, 1.1))
             try:
                 await exchange.refresh_markets()
             except ExGateError as error:
-                _log.warning("%s: the market list stays as it was: %s", exchange.name, error.message)
+                _log.warning("%s: the market list stays as it was: %s", label, error.message)
 
 
 def _names_of(offers: Sequence[Offer]) -> frozenset[str]:
     kinds = (offer.settings for offer in offers if offer.settings is not None)
     return frozenset(field.encode_name for kind in kinds for field in msgspec.structs.fields(kind))
+
+
+def _log_of(offer: Offer, section: str) -> logging.Logger:
+    return logging.getLogger(f"exgate.{offer.distribution}.{section}")
 
 
 def _serving(offers: Sequence[Offer]) -> list[Offer]:

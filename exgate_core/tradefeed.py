@@ -81,7 +81,9 @@ class TradeFeed:
 
     stream = "trades"
 
-    def __init__(self, exchange: PublicSide, market: Market, runtime: Runtime, idle_stop: float) -> None:
+    def __init__(
+        self, exchange: PublicSide, market: Market, runtime: Runtime, idle_stop: float, label: str = ""
+    ) -> None:
         able = exchange.capabilities
         reach = able.trades_reach
         # Short pages of ids with holes prove nothing: there the newest page must show the last trade seen.
@@ -96,9 +98,8 @@ class TradeFeed:
         """Rings when the tape's ring has something new."""
         self.closed = False
         """No more frames will come."""
-        self.supervisor = Supervisor(
-            f"{exchange.name} {market.symbol} trades", self._connect, self._lost, runtime, idle_stop
-        )
+        self._name = f"{label or exchange.name} {market.symbol} trades"
+        self.supervisor = Supervisor(self._name, self._connect, self._lost, runtime, idle_stop)
         self._exchange = exchange
         self._runtime = runtime
         self._need = asyncio.Event()
@@ -143,7 +144,7 @@ class TradeFeed:
         try:
             return await self._exchange.recent_trades(self.market, self._exchange.capabilities.trades_max, since)
         except Exception as error:
-            _log.info("%s %s: no history: %s", self._exchange.name, self.market.symbol, error)
+            _log.info("%s: no history: %s", self._name, error)
             if isinstance(error, ExGateError) and error.retry_after:
                 await self._runtime.sleep(error.retry_after)
             return None

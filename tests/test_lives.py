@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -80,6 +81,21 @@ async def test_a_failure_is_told_and_not_repeated_at_once() -> None:
         await clock.advance(60)
         assert await life.get(1.0) == "open"
         life.close()
+
+
+async def test_the_same_failure_again_is_no_new_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "exgate.lives")
+    door, clock = Door(), ManualClock()
+    door.broken = True
+    async with anyio.create_task_group() as tasks:
+        life = Life("main (binance)", door.open, tasks, clock.runtime())
+        tasks.start_soon(life.keep)
+        await clock.advance(120)
+        assert door.opened >= 4
+        life.close()
+        tasks.cancel_scope.cancel()
+    assert [record.levelno for record in caplog.records][:3] == [logging.ERROR, logging.INFO, logging.INFO]
+    assert all(record.getMessage().startswith("main (binance) ") for record in caplog.records)
 
 
 async def test_what_the_settings_name_is_tried_for_ever() -> None:

@@ -97,4 +97,4 @@ async def test_each_plugin_gets_its_own_keys_of_the_section(tmp_path: Path) -> N
 async def test_a_failure_of_what_is_needed_is_told(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await adapters(tmp_path, GENERIC.replace("    # EXTRA", TRADES))
-    assert caught.group_contains(Unavailable, match="duo can't be opened")
+    assert caught.group_contains(Unavailable, match=r"mine \(duo\) can't be opened")

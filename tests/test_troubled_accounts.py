@@ -39,8 +39,11 @@ async def test_an_account_whose_keys_are_not_there_sends_nothing_and_is_named(
         token = {"Authorization": f"Bearer {(tmp_path / 'token').read_text().strip()}"}
         for path, body in (("order", ORDER), ("cancel", {"order_id": "1", "symbol": "BTC/USDT"})):
             told = await caller.post(f"/v1/vault/{path}", body, **token)
-            assert (told.status, told.outcome, told.reason) == (400, "refused", "SETTINGS"), path
+            assert (told.status, told.outcome, told.reason) == (503, "not-sent", "SETTINGS"), path
+            assert int(told.headers["retry-after"]) >= 1
             assert told.body["message"].endswith("VAULT_KEY is empty or not set. Nothing was sent.")
+        told = await caller.get("/v1/vault/balances", **token)
+        assert (told.status, told.reason) == (503, "SETTINGS")
         assert (await caller.get("/v1/other/balances", **token)).status == 200
         ready = (await caller.get("/readyz")).body
         rows = {row["name"]: row for row in (await caller.get("/v1/exchanges")).body["exchanges"]}
@@ -58,6 +61,48 @@ async def test_an_account_whose_keys_are_not_there_sends_nothing_and_is_named(
     assert [rows["lost"][name] for name in ("state", "account")] == ["failed", ""]
     # the reason in one line, not a traceback at every try
     assert not [record for record in caplog.records if record.exc_info and record.levelno >= logging.ERROR]
+
+
+CLOSED = """
+from exgate_core import hookimpl
+from exgate_core.errors import Refused
+
+EXGATE_API = 1
+
+
+class Closed:
+    def __init__(self, context):
+        context.log.warning("made")
+
+    @hookimpl
+    async def markets(self):
+        raise Refused("we are closed")
+
+
+@hookimpl
+def register_exchanges(register):
+    register("closed", exchange=Closed)
+"""
+
+
+async def test_what_cant_be_opened_is_the_sections_problem_and_each_line_of_the_log_names_the_section(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sections = {"one": Section(exchange="closed"), "two": Section(exchange="closed", sandbox=True)}
+    catalogue = plugin(tmp_path / "plugins", "closed", CLOSED)
+    async with serving(settings_for(tmp_path, **sections), catalogue) as served, calling(served.url) as caller:
+        for name in (*sections, "closed"):
+            for told in (
+                await caller.get(f"/v1/{name}/depth?symbol=BTC/USDT"),
+                await caller.post(f"/v1/{name}/cancel", {"order_id": "1"}),
+            ):
+                assert (told.status, told.reason) == (503, "EXCHANGE_REFUSED"), told
+            assert told.outcome == "not-sent"
+        problems = (await caller.get("/readyz")).body["problems"]
+    assert "we are closed" in problems["one"] and "we are closed" in problems["two"]
+    failed = {r.getMessage().partition(" can't")[0] for r in caplog.records if r.name == "exgate.lives"}
+    assert failed == {"one (closed)", "two (closed)"}
+    assert {r.name.rpartition(".")[2] for r in caplog.records if r.getMessage() == "made"} == {"one", "two"}
 
 
 @pytest.mark.parametrize("keyed", [False, True])
