@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation, Overflow
+from collections.abc import Callable, Sequence
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
 MAX_DIGITS = 20
 """The most digits before, and the most after, the point of a number that a caller sends."""
 
-_STRICT = re.compile(rf"(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})(?:\.[0-9]{{1,{MAX_DIGITS}}})?", re.ASCII)
-_ALL_STRICT = re.compile(rf"(?:{_STRICT.pattern}\n)*", re.ASCII)
-_EXACT = Context(prec=400, traps=[InvalidOperation, Overflow])
+# Possessive: nothing is ever tried twice, however long the text.
+_STRICT = re.compile(rf"(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}}+)(?:\.[0-9]{{1,{MAX_DIGITS}}}+)?+", re.ASCII)
+_ALL_STRICT = re.compile(rf"(?:{_STRICT.pattern}\n)*+", re.ASCII)
+_WRITTEN = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
+_LONGEST = 400
 _LONGEST_EXPONENT = 200
+# Wide enough for the sum and product of any two that ``plain`` takes; what doesn't fit is an error, never rounded.
+_EXACT = Context(prec=1000, Emin=-1300, Emax=1300, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
+
+
+class BadNumber(ValueError):
+    """A text that should be a decimal number of bounded length and isn't. The core tells it of an exchange's answer as
+    one that can't be used (reason BAD_ANSWER)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"not a decimal number: {text[:40]!r}")
 
 
 def is_decimal(text: str) -> bool:
@@ -33,17 +45,17 @@ def is_zero(text: str) -> bool:
 def plain(text: str) -> str:
     """The same number in plain notation, all written digits kept: ``1.1522E-4`` -> ``0.00011522``.
 
-    Raises ValueError for what is no finite number or spans more than 200 places.
+    Raises BadNumber for what is no finite number in ASCII digits, spans more than 200 places or takes more than 400
+    characters.
     """
     if _STRICT.fullmatch(text):
         return text
-    try:
-        value = _EXACT.create_decimal(text)
-    except (InvalidOperation, Overflow):
-        raise ValueError(f"not a decimal number: {text[:40]!r}") from None
-    if not value.is_finite() or abs(value.adjusted()) > _LONGEST_EXPONENT:
-        raise ValueError(f"not a decimal number: {text[:40]!r}")
-    return format(value, "f")
+    if len(text) > _LONGEST or not _WRITTEN.fullmatch(text):
+        raise BadNumber(text)
+    value = Decimal(text)
+    if abs(value.adjusted()) > _LONGEST_EXPONENT:
+        raise BadNumber(text)
+    return format(value or abs(value), "f")
 
 
 def all_plain(texts: Sequence[str]) -> bool:
@@ -53,33 +65,53 @@ def all_plain(texts: Sequence[str]) -> bool:
 
 
 def product(a: str, b: str) -> str:
-    """a x b, exactly, in plain notation."""
-    return format(_EXACT.multiply(Decimal(a), Decimal(b)), "f")
+    """a x b, exactly, in plain notation, for numbers as ``plain`` gives them. Raises BadNumber for what is far from it.
+
+    Every trade passes here, so neither is looked at again.
+    """
+    try:
+        return format(_EXACT.multiply(Decimal(a), Decimal(b)), "f")
+    except ArithmeticError:
+        raise BadNumber(f"{a[:20]} x {b[:20]}") from None
 
 
 def add(a: str, b: str) -> str:
-    """a + b, exactly, in plain notation."""
-    return format(_EXACT.add(Decimal(a), Decimal(b)), "f")
+    """a + b, exactly, in plain notation. Raises BadNumber."""
+    return format(_calculated(_EXACT.add, a, b), "f")
 
 
 def subtract(a: str, b: str) -> str:
-    """a - b, exactly, in plain notation."""
-    return format(_EXACT.subtract(Decimal(a), Decimal(b)), "f")
+    """a - b, exactly, in plain notation. Raises BadNumber."""
+    return format(_calculated(_EXACT.subtract, a, b), "f")
+
+
+def rest(whole: str, part: str) -> str:
+    """whole - part, exactly, in plain notation; ``0`` where the part is more. Raises BadNumber."""
+    return subtract(whole, part) if compare(whole, part) >= 0 else "0"
 
 
 def compare(a: str, b: str) -> int:
-    """-1, 0 or 1 as a is below, equal to or above b."""
-    return int(_EXACT.compare(Decimal(a), Decimal(b)))
+    """-1, 0 or 1 as a is below, equal to or above b. Raises BadNumber."""
+    return int(_calculated(_EXACT.compare_signal, a, b))
 
 
 def is_multiple(value: str, step: str) -> bool:
-    """Whether value is a whole multiple of step. An empty or zero step allows everything."""
-    return is_zero(step) or not _EXACT.remainder(Decimal(value), Decimal(step))
+    """Whether value is a whole multiple of step. An empty or zero step allows everything. Raises BadNumber."""
+    return is_zero(step) or not _calculated(_EXACT.remainder, value, step)
 
 
 def neighbours(value: str, step: str) -> tuple[str, str]:
-    """The nearest multiples of step at or below, and above, value; written with the places of step."""
-    unit = Decimal(step)
-    count = _EXACT.divide(Decimal(value), unit).quantize(Decimal(1), ROUND_DOWN, _EXACT)
-    below = _EXACT.multiply(count, unit)
-    return format(below, "f"), format(_EXACT.add(below, unit), "f")
+    """The nearest multiples of step at or below, and above, value; with the places of step. Raises BadNumber."""
+    below = product(format(_calculated(_EXACT.divide_int, value, step), "f"), step)
+    return below, add(below, step)
+
+
+def _calculated(operation: Callable[[Decimal, Decimal], Decimal], a: str, b: str) -> Decimal:
+    if len(a) > _LONGEST or not _WRITTEN.fullmatch(a):
+        raise BadNumber(a)
+    if len(b) > _LONGEST or not _WRITTEN.fullmatch(b):
+        raise BadNumber(b)
+    try:
+        return operation(Decimal(a), Decimal(b))
+    except ArithmeticError:
+        raise BadNumber(f"{a[:20]} with {b[:20]}") from None

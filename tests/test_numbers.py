@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 from fractions import Fraction
 
@@ -90,3 +91,72 @@ def test_two_hundred_places_are_the_most(sign: str) -> None:
     assert len(numbers.plain(f"1e{sign}200")) == (201 if not sign else 202)
     with pytest.raises(ValueError, match="not a decimal number"):
         numbers.plain(f"1e{sign}201")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " 1",
+        "1 ",
+        "1\n",
+        "1_000",
+        "\u0661",
+        "\uff11",
+        "1,5",
+        "0x1",
+        "--1",
+        ".",
+        "1e",
+        "e1",
+        "1e10000",
+        "sNaN",
+        "9" * 401,
+    ],
+)
+def test_what_only_python_takes_for_a_number_stays_out(text: str) -> None:
+    for ask in (numbers.plain, lambda text: numbers.add(text, "1"), lambda text: numbers.compare("1", text)):
+        with pytest.raises(numbers.BadNumber, match="not a decimal number"):
+            ask(text)
+
+
+@pytest.mark.parametrize(
+    ("sent", "plain"), [("+1", "1"), (".5", "0.5"), ("5.", "5"), ("007", "7"), ("-0.00", "0.00"), ("1" * 25, "1" * 25)]
+)
+def test_odd_spellings_of_a_number_are_read(sent: str, plain: str) -> None:
+    assert numbers.plain(sent) == plain
+
+
+upstream = st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,30})?(e[+-]?[0-9]{1,9})?", fullmatch=True)
+anything = st.one_of(
+    upstream, st.text(max_size=10), st.sampled_from(["NaN", "-Infinity", "9" * 5000, "1e-200", "1e200"])
+)
+
+
+@given(anything, anything)
+def test_no_two_texts_make_anything_but_exact_numbers_or_a_bad_number(a: str, b: str) -> None:
+    exact = {numbers.add: Fraction.__add__, numbers.subtract: Fraction.__sub__, numbers.product: Fraction.__mul__}
+    for ours, theirs in exact.items():
+        try:
+            one, other = numbers.plain(a), numbers.plain(b)
+            assert Fraction(ours(a, b)) == theirs(Fraction(one), Fraction(other))
+        except numbers.BadNumber:
+            pass
+    for told in (numbers.compare, numbers.is_multiple, numbers.neighbours, numbers.rest):
+        try:
+            told(a, b)
+        except numbers.BadNumber:
+            pass
+
+
+@pytest.mark.parametrize(("whole", "part", "left"), [("3.0", "1", "2.0"), ("1.0", "1.00", "0.00"), ("1", "2", "0")])
+def test_what_is_left_is_never_below_zero(whole: str, part: str, left: str) -> None:
+    assert numbers.rest(whole, part) == left
+
+
+@pytest.mark.parametrize("text", ["9" * 10_000_000, "1e999999999", "-1e-999999999", f"0.{'9' * 10_000_000}"])
+def test_a_bomb_costs_no_time(text: str) -> None:
+    began = time.process_time()
+    for ask in (numbers.plain, lambda text: numbers.add(text, "1"), lambda text: numbers.is_multiple(text, "0.1")):
+        with pytest.raises(numbers.BadNumber):
+            ask(text)
+    assert time.process_time() - began < 1.0
