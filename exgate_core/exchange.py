@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import anyio
+
+from . import answers
+from .answers import BadAnswer
 from .errors import DeadlineExceeded, ExGateError, Internal, Unavailable, Unimplemented
 from .hooking import Hook, compose, entered
 from .hookspecs import EmitDepth, EmitTrades, ExchangeHooks
 from .markets import MarketList
-from .models import Depth, ExchangeCapabilities, Market, Trade
+from .models import Depth, DepthDelta, ExchangeCapabilities, Market, Trade
+from .numbers import BadNumber
 from .waiting import Limit, is_cancelled
+
+T = TypeVar("T")
 
 _log = logging.getLogger("exgate.exchange")
 
@@ -75,7 +82,11 @@ class Exchange:
             raise _wrong_answer(self.name, "markets")
         if not found:
             raise Unavailable(f"{self.name} lists no market at all", reason="BAD_ANSWER")
-        self.markets = MarketList(found)
+        readable = self._checked("markets", answers.markets, found)
+        for market, read in zip(found, readable, strict=True):
+            if read.active < market.active:
+                _log.warning("%s: a rule of %s can't be read, so no orders are taken there", self.name, market.symbol)
+        self.markets = MarketList(readable)
 
     async def depth(self, market: Market, limit: int) -> Depth:
         """The book, at most ``limit`` levels a side; the adapter is asked for the next size that the exchange takes."""
@@ -85,6 +96,7 @@ class Exchange:
         found = await self._ask("depth", market=market, limit=size)
         if not isinstance(found, Depth):
             raise _wrong_answer(self.name, "depth")
+        found = self._checked("depth", answers.depth, found)
         if len(found.bids) <= limit and len(found.asks) <= limit:
             return found
         return Depth(
@@ -99,15 +111,24 @@ class Exchange:
         found = await self._ask("recent_trades", market=market, limit=limit, since_id=since_id)
         if not isinstance(found, Sequence) or isinstance(found, str | bytes):
             raise _wrong_answer(self.name, "recent_trades")
-        return found[:limit] if since_id is not None else found[-limit:]
+        page = found[:limit] if since_id is not None else found[-limit:]
+        return self._checked("recent_trades", answers.trades, page)
 
     async def pull_trade(self, market: Market, emit: EmitTrades) -> None:
         """Runs while the stream of trades lives."""
-        await self._stream("pull_trade", market=market, emit=emit)
+
+        def check(batch: Sequence[Trade]) -> Sequence[Trade]:
+            return answers.trades(batch) if batch else batch
+
+        await self._stream("pull_trade", check, emit, market=market)
 
     async def pull_depth(self, market: Market, levels: int, emit: EmitDepth) -> None:
         """Runs while the stream of the book lives."""
-        await self._stream("pull_depth", market=market, levels=levels, emit=emit)
+
+        def check(item: Depth | DepthDelta | None) -> Depth | DepthDelta | None:
+            return None if item is None else answers.book_event(item)
+
+        await self._stream("pull_depth", check, emit, market=market, levels=levels)
 
     def _hook(self, operation: str) -> Hook:
         if operation not in self._hooks:
@@ -126,7 +147,36 @@ class Exchange:
                 raise
             raise read_error(self.name, operation, error, self._label) from error
 
-    async def _stream(self, operation: str, **arguments: object) -> None:
+    def _checked(self, operation: str, check: Callable[[T], T], found: T) -> T:
+        try:
+            return check(found)
+        except Exception as error:
+            raise read_error(self.name, operation, error, self._label) from error
+
+    async def _stream(
+        self, operation: str, check: Callable[[T], T], emit: Callable[[T], None], **arguments: object
+    ) -> None:
+        """What can't be used ends the stream from here, not by an exception that an adapter may swallow."""
+        fault: ExGateError | None = None
+
+        def checked(item: T) -> None:
+            nonlocal fault
+            if fault is not None:
+                return
+            try:
+                found = check(item)
+            except Exception as error:
+                fault = read_error(self.name, operation, error, self._label)
+                scope.cancel()
+                return
+            emit(found)
+
+        with anyio.CancelScope() as scope:
+            await self._run(operation, emit=checked, **arguments)
+        if fault is not None:
+            raise fault
+
+    async def _run(self, operation: str, **arguments: object) -> None:
         try:
             await self._hook(operation)(**arguments)
         except asyncio.CancelledError as error:
@@ -136,13 +186,15 @@ class Exchange:
 
 
 def read_error(exchange: str, operation: str, error: BaseException, label: str) -> ExGateError:
-    """What to tell the caller of a read whose adapter raised: its own error, no answer in time, a lost line, a bug,
-    which is logged under ``label``.
+    """What to tell the caller of a read whose adapter raised: its own error, an answer that can't be used, no answer in
+    time, a lost line, a bug, which is logged under ``label``.
 
     The text of foreign exceptions stays out of it: it may hold an address with a key in it.
     """
     if isinstance(error, ExGateError):
         return error
+    if isinstance(error, BadNumber | BadAnswer):
+        return Unavailable(f"{exchange} gave an answer to {operation} that can't be used: {error}", reason="BAD_ANSWER")
     if isinstance(error, TimeoutError):
         return DeadlineExceeded(f"{exchange} gave no answer to {operation} in time; ask again")
     if isinstance(error, OSError | EOFError):

@@ -110,7 +110,9 @@ class Order(Struct, frozen=True, kw_only=True):
     """``0`` for a market order."""
     amount: str
     """The amount ordered, in the base asset; ``0`` if it was given as a quote amount."""
-    status: OrderStatus = "open"
+    status: OrderStatus | str = "open"
+    """Else a word of the exchange that its adapter doesn't know: the core tells such an order as ``open``, and logs the
+    word once."""
     filled: str = ""
     """Executed so far in the base asset; empty where the exchange doesn't tell."""
     remaining: str = ""

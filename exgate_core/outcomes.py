@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from . import rows
+from .contract import is_order_id
 from .errors import DUPLICATE, AlreadyExists, ExGateError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refused
 from .models import AccountCapabilities, CancelResult, Market, Order, OrderRequest
 from .rows import Row
@@ -77,8 +78,8 @@ class Verdict(Struct, frozen=True):
 
 
 def of_answer(answer: object) -> Verdict:
-    """What a returned value proves: an order id is placed, anything else proves nothing."""
-    if isinstance(answer, str) and answer.strip() and answer.strip().lower() not in _NO_IDS:
+    """What a returned value proves: an order id that callers can send back is placed, anything else proves nothing."""
+    if isinstance(answer, str) and is_order_id(answer) and answer.lower() not in _NO_IDS:
         return Verdict(rows.PLACED, answer)
     return Verdict(rows.UNKNOWN, error=OutcomeUnknown(f"the exchange answered without an order id ({answer!r:.40})"))
 

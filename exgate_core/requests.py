@@ -86,9 +86,14 @@ def parse_cancel(body: bytes) -> CancelBody:
 
 def check_order_id(field: str, text: str) -> None:
     """Raise InvalidArgument unless the id is empty or safe in a path: ``[A-Za-z0-9_.:-]{1,128}`` without ``..``."""
-    if text and (not _ORDER_ID.fullmatch(text) or ".." in text):
+    if text and not is_order_id(text):
         rule = "must be 1 to 128 characters of A-Z a-z 0-9 _ . : - without two dots in a row"
         raise InvalidArgument.of(field, f"{rule}; not {_show(text)}")
+
+
+def is_order_id(text: str) -> bool:
+    """Whether an id may stand in a path: ``[A-Za-z0-9_.:-]{1,128}`` without ``..``."""
+    return _ORDER_ID.fullmatch(text) is not None and ".." not in text
 
 
 def _is_nothing(price: str) -> bool:

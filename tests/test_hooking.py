@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+import anyio
 import pytest
 
-from exgate_core import Depth, ExchangeCapabilities, Market, Trade, hookimpl
-from exgate_core.errors import Unimplemented
+from exgate_core import Depth, DepthDelta, ExchangeCapabilities, Market, Trade, hookimpl
+from exgate_core.errors import Unavailable, Unimplemented
 from exgate_core.exchange import Exchange
 
 pytestmark = pytest.mark.anyio
@@ -86,3 +89,75 @@ async def test_the_next_size_that_the_exchange_takes_is_asked_for_and_cut(limit:
 async def test_an_adapter_may_leave_out_arguments_that_it_needs_not() -> None:
     trades = await both().recent_trades(BTC, 3)
     assert [trade.id for trade in trades] == ["7", "8", "9"]
+
+
+def trade(qty: str, **more: object) -> Trade:
+    return Trade(**{"id": "1", "price": "1", "qty": qty, "time": 1, **more})  # type: ignore[arg-type]
+
+
+def delta(amount: str, sequence: int = 2) -> DepthDelta:
+    return DepthDelta(bids=(("1", amount),), asks=(), previous=1, sequence=sequence)
+
+
+class Stubborn:
+    """A stream in which one thing is wrong, and which takes no notice of what ``emit`` says of it."""
+
+    def __init__(self, *items: object) -> None:
+        self.items = items
+
+    async def _run(self, emit: Callable[[object], None]) -> None:
+        for item in self.items:
+            with suppress(Exception):
+                emit(item)
+        await anyio.sleep_forever()
+
+    @hookimpl
+    async def pull_trade(self, market: Market, emit: Callable[[object], None]) -> None:
+        await self._run(emit)
+
+    @hookimpl
+    async def pull_depth(self, market: Market, levels: int, emit: Callable[[object], None]) -> None:
+        await self._run(emit)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [trade("NaN"), trade("-1"), trade("1", quote_qty="1e999999999"), trade("1", time=2**63), trade("1", id="1" * 129)],
+)
+async def test_a_trade_that_cannot_be_told_ends_the_stream_whatever_its_adapter_makes_of_that(bad: Trade) -> None:
+    got: list[object] = []
+    exchange = Exchange("x", [(Stubborn((), [trade("1e-2")], [bad], [trade("2")]), NATIVE)], deadline=1.0)
+    with anyio.fail_after(5), pytest.raises(Unavailable, match="can't be used") as caught:
+        await exchange.pull_trade(BTC, got.append)
+    assert caught.value.reason == "BAD_ANSWER"
+    assert got == [(), [trade("0.01")]]
+
+
+@pytest.mark.parametrize("bad", [delta("NaN"), delta("-1"), delta("1", 2**63), Depth(bids=[("1e999", "1")], asks=())])
+async def test_a_change_of_a_book_that_cannot_be_told_ends_the_stream(bad: object) -> None:
+    got: list[object] = []
+    exchange = Exchange("x", [(Stubborn(None, delta("5E+1"), bad, delta("2")), NATIVE)], deadline=1.0)
+    with anyio.fail_after(5), pytest.raises(Unavailable, match="can't be used"):
+        await exchange.pull_depth(BTC, 5, got.append)
+    assert got == [None, delta("50")]
+
+
+class Listing:
+    """Markets, one of which nobody can check an order by."""
+
+    @hookimpl
+    async def markets(self) -> Sequence[Market]:
+        return [
+            Market(symbol="A/B", id="A", base="A", quote="B", tick_size="1e-8", max_amount="-1"),
+            Market(symbol="C/D", id="C", base="C", quote="D", tick_size="0.1", step_size="1e-999999999"),
+        ]
+
+
+async def test_a_market_whose_rules_cannot_be_read_takes_no_orders(caplog: pytest.LogCaptureFixture) -> None:
+    exchange = Exchange("x", [(Listing(), NATIVE)], deadline=1.0)
+    with caplog.at_level(logging.WARNING):
+        await exchange.refresh_markets()
+    first, second = exchange.markets
+    assert (first.tick_size, first.max_amount, first.active) == ("0.00000001", "-1", True)
+    assert (second.tick_size, second.step_size, second.active) == ("", "", False)
+    assert "C/D" in caplog.text and "A/B" not in caplog.text

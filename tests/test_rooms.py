@@ -20,7 +20,7 @@ LAYERS = {
     "hooks": "hookspecs",
     "set-up": "secrets strict settings tracing hookcheck offers plugins",
     "upstream": "budget dialects fetch pool wsline sockets client",
-    "sides": "markets hooking exchange account",
+    "sides": "markets hooking answers exchange account",
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",
     "reads": "sharing reads",

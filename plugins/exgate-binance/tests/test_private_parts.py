@@ -74,7 +74,7 @@ def test_an_order() -> None:
         ({"status": "REJECTED"}, {"status": "rejected"}),
         ({"status": "EXPIRED"}, {"status": "expired"}),
         ({"status": "EXPIRED_IN_MATCH"}, {"status": "expired"}),
-        ({"status": "OF_NEXT_YEAR"}, {"status": "open"}),
+        ({"status": "OF_NEXT_YEAR"}, {"status": "OF_NEXT_YEAR"}),
     ],
 )
 def test_what_an_order_is(changes: dict[str, Any], shown: dict[str, Any]) -> None:

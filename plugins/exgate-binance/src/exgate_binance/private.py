@@ -36,7 +36,7 @@ _CANCELED: Final[Mapping[str, CancelStatus]] = {
     "REJECTED": "canceled",
     "FILLED": "filled",
 }
-_BEFORE: Final[Mapping[OrderStatus, CancelStatus]] = {
+_BEFORE: Final[Mapping[str, CancelStatus]] = {
     "filled": "filled",
     "canceled": "already_canceled",
     "expired": "already_canceled",
@@ -124,8 +124,7 @@ def order(row: OrderRow, symbol: str) -> Order:
         type=_TYPES.get(row.type, row.type.lower()),
         price="0" if row.type == "MARKET" else row.price,
         amount=row.orig_qty,
-        # A status that came up after this was written still says that there is such an order.
-        status=_STATUSES.get(row.status, "open"),
+        status=_STATUSES.get(row.status, row.status),
         filled=row.executed_qty,
         remaining=_remaining(row),
         client_order_id=row.client_order_id,
@@ -153,4 +152,4 @@ def ended(found: Order) -> CancelStatus | None:
 
 def _remaining(row: OrderRow) -> str:
     # An order by quote amount has no amount of its own to be compared with until it is filled.
-    return "0" if numbers.is_zero(row.orig_qty) else numbers.subtract(row.orig_qty, row.executed_qty)
+    return "0" if numbers.is_zero(row.orig_qty) else numbers.rest(row.orig_qty, row.executed_qty)

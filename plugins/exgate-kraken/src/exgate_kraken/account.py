@@ -18,7 +18,6 @@ from exgate_core.models import (
     Market,
     Order,
     OrderRequest,
-    OrderStatus,
 )
 
 from . import failures, orders, privates
@@ -26,7 +25,7 @@ from .desk import Desk
 from .exchange import REST
 from .names import Names, altname
 
-_BECAME: Final[Mapping[OrderStatus, CancelStatus]] = {
+_BECAME: Final[Mapping[str, CancelStatus]] = {
     "filled": "filled",
     "canceled": "already_canceled",
     "expired": "already_canceled",

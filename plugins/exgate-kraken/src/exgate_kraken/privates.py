@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -29,6 +29,8 @@ _STATUSES: Final[Mapping[str, OrderStatus]] = {
     "canceled": "canceled",
     "expired": "expired",
 }
+_RELATIVE: Final = re.compile(r"[+#-].*|.*%", re.DOTALL)
+"""How far a price is from the market's ("Add Order", price)."""
 _TXID: Final = re.compile(r"[A-Z0-9]{3,10}(-[A-Z0-9]{3,10}){2}", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", re.ASCII)
 
@@ -53,7 +55,7 @@ class _Description(Struct, frozen=True):
 class OrderRow(Struct, frozen=True):
     """One order of ``OpenOrders``, ``ClosedOrders`` and ``QueryOrders``."""
 
-    status: Literal["pending", "open", "closed", "canceled", "expired"]
+    status: str
     descr: _Description
     vol: Raw
     vol_exec: Raw = _ZERO
@@ -126,27 +128,32 @@ def orders(rows: Mapping[str, OrderRow], names: Names, client_order_id: str = ""
 
 
 def _order(txid: str, row: OrderRow, names: Names, client_order_id: str) -> Order:
-    flags, kind, price = row.oflags.split(","), row.descr.ordertype, row.descr.price
-    if kind.endswith("-limit") and numbers.is_decimal(row.descr.price2) and not numbers.is_zero(row.descr.price2):
-        price = row.descr.price2
+    flags, kind = row.oflags.split(","), row.descr.ordertype
     amount, filled = digits(row.vol), digits(row.vol_exec)
     in_quote = "viqc" in flags
-    status = _STATUSES[row.status]
+    status = _STATUSES.get(row.status, row.status)
     return Order(
         order_id=txid,
         symbol=names.symbol(row.descr.pair),
         side=row.descr.type,
         type=kind,
-        price=price if numbers.is_decimal(price) else "0",
+        price=_price(kind, row.descr),
         amount="0" if in_quote else amount,
         status="partially_filled" if status == "open" and not numbers.is_zero(filled) else status,
         filled="" if in_quote else filled,
-        remaining="" if in_quote else numbers.subtract(amount, filled),
+        remaining="" if in_quote else numbers.rest(amount, filled),
         client_order_id=client_order_id,
         time=nanoseconds(digits(row.opentm)) // 1_000_000,
         post_only="post" in flags,
         native_symbol=row.descr.pair,
     )
+
+
+def _price(kind: str, said: _Description) -> str:
+    """The limit, else the price that triggers; ``0`` where Kraken only knows how far from the market's it is."""
+    limit = kind.endswith("-limit") and not numbers.is_zero(said.price2) and not _RELATIVE.fullmatch(said.price2)
+    price = said.price2 if limit else said.price
+    return "0" if kind != "limit" and _RELATIVE.fullmatch(price) else price
 
 
 def _time(order: Order) -> int:

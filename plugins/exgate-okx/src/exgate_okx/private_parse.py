@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from exgate_core.errors import Refused
 from exgate_core.models import Balance, Order, OrderRequest, OrderStatus
-from exgate_core.numbers import add, compare, subtract
+from exgate_core.numbers import add, rest
 
 from .wire import Envelope
 
@@ -50,7 +50,7 @@ class OrderRow(Struct, frozen=True, rename="camel"):
     ord_id: str
     side: Literal["buy", "sell"]
     ord_type: str
-    state: Literal["live", "partially_filled", "filled", "canceled", "mmp_canceled"]
+    state: str
     sz: str
     c_time: int
     px: str = ""
@@ -103,7 +103,7 @@ def order(row: OrderRow, symbol_of: SymbolOf) -> Order:
         type="limit" if row.ord_type in _LIMIT else row.ord_type,
         price=row.px or "0",
         amount=amount,
-        status=_STATES.get(row.state) or row.state,  # type: ignore[arg-type]  # the other states have our names
+        status=_STATES.get(row.state, row.state),  # the other states have our names
         filled=filled,
         remaining=_left(amount, filled),
         client_order_id=row.cl_ord_id,
@@ -121,9 +121,7 @@ def _in_quote(row: OrderRow) -> bool:
 
 
 def _left(amount: str, filled: str) -> str:
-    if amount == "0" or not filled:
-        return ""
-    return subtract(amount, filled) if compare(amount, filled) > 0 else "0"
+    return "" if amount == "0" or not filled else rest(amount, filled)
 
 
 def order_of_fills(rows: Iterable[Fill], symbol_of: SymbolOf) -> list[Order]:
