@@ -225,7 +225,7 @@ def _bad(error: InvalidArgument, account: Account) -> ExGateError:
 
 def _missing(target: Target) -> NotFound:
     row = target.row
-    if row is None:
+    if row is None or row.state == rows.DAMAGED:
         return NotFound(f"{target.exchange} has no {target.shown}", reason="NO_SUCH_ORDER")
     if row.state == rows.PLACED:
         text = f"{target.exchange} placed it as order {row.order_id} and doesn't list it any more"

@@ -15,7 +15,7 @@ from .contract import PlaceBody, check_order_id
 from .errors import Aborted, ExGateError, InvalidArgument
 from .models import Market
 from .outcomes import Account
-from .rows import MAYBE_SENT, PLACED, Draft, Row
+from .rows import DAMAGED, MAYBE_SENT, PLACED, Draft, Row
 
 REPLAY_MS: Final = 24 * 3_600_000
 """How long a key replays its outcome, ms."""
@@ -68,21 +68,23 @@ def same_order(draft: Draft, other: Draft | Row) -> bool:
     return same_id and draft.fingerprint == other.fingerprint
 
 
-def conflict(draft: Draft, row: Row, now_ms: int) -> ExGateError | None:
-    """Why a request may not have the outcome of an earlier row; None = it may."""
+def conflict(draft: Draft, row: Row, age_ms: int) -> ExGateError | None:
+    """Why a request may not have the outcome of an earlier row, which is so old; None = it may."""
+    if row.state == DAMAGED and draft.key == row.key:
+        return None
     if draft.key.startswith("c:"):
-        return _conflict_of_id(draft, row, now_ms)
+        return _conflict_of_id(draft, row, age_ms)
     if draft.key != row.key:
         return rival(draft)
     if not same_order(draft, row):
         return reused(draft)
-    if row.state not in MAYBE_SENT and now_ms - row.created > REPLAY_MS:
+    if row.state not in MAYBE_SENT and age_ms > REPLAY_MS:
         return outcomes.exists("this Idempotency-Key was used more than 24 hours ago; take a new one", row.order_id)
     return None
 
 
-def _conflict_of_id(draft: Draft, row: Row, now_ms: int) -> ExGateError | None:
-    if row.state == PLACED and (row.delivered or not same_order(draft, row) or now_ms - row.created > REPLAY_MS):
+def _conflict_of_id(draft: Draft, row: Row, age_ms: int) -> ExGateError | None:
+    if row.state == PLACED and (row.delivered or not same_order(draft, row) or age_ms > REPLAY_MS):
         text = f"client_order_id {draft.caller_id} belongs to the earlier order {row.order_id}"
         return outcomes.exists(text, row.order_id)
     return None if same_order(draft, row) else reused(draft)

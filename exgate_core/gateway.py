@@ -85,11 +85,14 @@ class Gateway:
 
         ``problems`` holds the words for what ``exchanges`` or ``accounts`` call failed.
         """
-        problem = self._journal.problem
+        problem, damage = self._journal.problem, self._journal.damage
+        standing = self._standing()
+        if damage:
+            standing["problems"]["journal"] = damage
         body = {
             "status": "draining" if self.draining else "starting" if not self.started else "ready",
-            "journal": problem or "ok",
-            **self._standing(),
+            "journal": problem or ("damaged" if damage else "ok"),
+            **standing,
         }
         return self.started and not self.draining and not problem, body
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 import queue
 import sqlite3
 import threading
@@ -20,8 +18,10 @@ from typing import Any, Self, TypeVar
 
 from . import rows
 from .clock import Clock, SystemClock
-from .errors import ExGateError
-from .rows import Claim, Draft, Row
+from .journal_file import JournalError, JournalFile
+from .rows import Claim, Draft, Mark, Row
+
+__all__ = ["Journal", "JournalError", "Step", "no_step"]
 
 T = TypeVar("T")
 Step = Callable[[str], None]
@@ -33,12 +33,7 @@ _RETRY = 1.0
 _PATIENCE = 0.05
 """Seconds that what nobody waits for may wait for company."""
 _PRUNE_EVERY_MS = 3_600_000
-
-
-class JournalError(ExGateError):
-    """The journal can't be opened, read or written."""
-
-    code, http, default_reason = 14, 503, "JOURNAL_UNAVAILABLE"
+_DAMAGES_SHOWN = 5
 
 
 def no_step(name: str) -> None:
@@ -73,10 +68,11 @@ class Journal:
         """Why the last write failed; empty while the journal works."""
         self._step, self._clock = step, clock or SystemClock()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._connection: sqlite3.Connection | None = None
+        self._file = JournalFile(path, self._now)
+        self._opened_at = 0.0
+        """Of the monotonic clock, s."""
         self._thread: threading.Thread | None = None
-        self._lock: int | None = None
-        self._pruned = 0
+        self._pruned = -_PRUNE_EVERY_MS
 
     async def __aenter__(self) -> Self:
         """Lock and open the file, make or check its tables. Raises JournalError, naming the path."""
@@ -85,7 +81,8 @@ class Journal:
         self._thread.start()
         try:
             await self._submit("journal.open", self._open, writes=False)
-            await self._submit("journal.prune", lambda connection: self._prune(connection, self._now()))
+            with contextlib.suppress(JournalError):  # A full disk keeps nobody from cancelling; ``problem`` tells.
+                await self._submit("journal.prune", self._prune)
         except BaseException:
             await self._close()
             raise
@@ -94,7 +91,20 @@ class Journal:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with contextlib.suppress(JournalError):
+            await self.probe()
         await self._close()
+
+    @property
+    def damage(self) -> str:
+        """What the file has lost, as far as that shows; empty = nothing. The rest is served."""
+        found = self._file.damage
+        more = len(found) - _DAMAGES_SHOWN
+        return "; ".join(found[:_DAMAGES_SHOWN]) + (f"; and {more} more, which the log names" if more > 0 else "")
+
+    def age_ms(self, row: Row) -> int:
+        """How long ago a row was made, ms, by the time that the journal saw pass: no jump of a clock changes it."""
+        return self._witnessed() - row.witnessed
 
     async def claim(self, draft: Draft) -> Claim:
         """Write the intent, durable on return; or the row that stands in its way."""
@@ -130,7 +140,7 @@ class Journal:
 
     async def by_key(self, account: str, key: str) -> Row | None:
         """The row of a key."""
-        return await self._first("account = ? AND key = ?", account, key)
+        return await self._first(rows.BY_KEY, account, key)
 
     async def by_order_id(self, account: str, order_id: str, symbol: str = "") -> Row | None:
         """The newest row with the exchange's order id, in one market or, without a symbol, in any."""
@@ -141,7 +151,7 @@ class Journal:
         """The newest row of each market with the exchange's order id, newest first: an id is unique per market only."""
         found = await self._submit(
             "journal.read",
-            lambda connection: rows.select(connection, _BY_ORDER_ID, account, order_id),
+            lambda connection: self._file.reporting(rows.select(connection, rows.BY_ORDER_ID, order_id, account)),
             writes=False,
         )
         newest: dict[str, Row] = {}
@@ -151,29 +161,39 @@ class Journal:
 
     async def by_client_id(self, account: str, client_order_id: str) -> Row | None:
         """The newest row with a client order id, as the caller or as the exchange knows it."""
-        if not client_order_id:
-            return None
-        where = "account = ? AND (client_order_id = ? OR caller_id = ?)"
-        return await self._first(where, account, client_order_id, client_order_id)
+        named = [
+            await self._first(where, client_order_id, account) for where in (rows.BY_CLIENT_ORDER_ID, rows.BY_CALLER_ID)
+        ]
+        return max((row for row in named if row), key=lambda row: (row.witnessed, row.id), default=None)
 
     async def is_ours(self, account: str, row_id: int, order_id: str, named: str) -> bool:
         """Whether an answer with these ids is, or may be, about another row than this one, whatever account sent it.
 
         Without a client order id it may be about any row of the account that is undecided.
         """
-        if named:
-            return await self._first("client_order_id = ? AND id != ?", named, row_id) is not None
-        where = "(order_id = ? OR (account = ? AND state IN ('SENT', 'UNKNOWN', 'UNRESOLVED'))) AND id != ?"
-        return await self._first(where, order_id, account, row_id) is not None
+        conditions: list[tuple[str, object]] = [("client_order_id = ? AND client_order_id != ''", named)]
+        if not named:
+            open_rows = f"account = ? AND {rows.OPEN} AND state != 'INTENT'"
+            conditions = [("order_id = ? AND order_id != ''", order_id), (open_rows, account)]
+        return await self._submit(
+            "journal.read",
+            lambda connection: any(
+                rows.exists(connection, f"{where} AND id != ?", value, row_id) for where, value in conditions
+            ),
+            writes=False,
+        )
 
     async def undecided(self, account: str = "") -> Sequence[Row]:
-        """Rows whose outcome nobody knows, of one account or of all, newest first."""
-        states = ", ".join(f"'{state}'" for state in rows.UNDECIDED)
-        where = f"state IN ({states})" + (" AND account = ?" if account else "")
-        values = (account,) if account else ()
-        return await self._submit(
-            "journal.read", lambda connection: rows.select(connection, where, *values), writes=False
+        """Rows whose outcome nobody knows yet, of one account or of all, newest first; no damaged ones."""
+
+        def read(connection: sqlite3.Connection) -> list[Row]:
+            where = f"account = ? AND {rows.OPEN}"
+            return rows.select(connection, where, account) if account else rows.undecided(connection)
+
+        found = await self._submit(
+            "journal.read", lambda connection: self._file.reporting(read(connection)), writes=False
         )
+        return [row for row in found if row.state in rows.UNDECIDED]
 
     async def show(self, row_id: int) -> Row | None:
         """The row with this number."""
@@ -188,21 +208,23 @@ class Journal:
         if row is None or not row.undecided:
             found = "there is no such row" if row is None else f"it is {row.state} already"
             raise JournalError(f"row {row_id} can't be resolved: {found}", reason="NOT_UNDECIDED")
-        await self.decide(row, rows.PLACED if order_id else rows.REFUSED, order_id, _BY_HAND if not order_id else "")
+        state, answer = (rows.PLACED, "") if order_id else (rows.REFUSED, _BY_HAND)
+        await self.decide(row, state, order_id, answer, was=row.state)
         settled = await self.show(row_id)
         assert settled is not None
         return settled
 
     async def probe(self) -> None:
         """Show that the journal can be written."""
-        now = self._now()
-        await self._submit("journal.probe", lambda connection: rows.keep_alive(connection, now))
+        await self._submit("journal.probe", _nothing)
 
     async def _first(self, where: str, *values: object) -> Row | None:
-        found = await self._submit(
-            "journal.read", lambda connection: rows.select(connection, where, *values), writes=False
-        )
-        return found[0] if found else None
+        def read(connection: sqlite3.Connection) -> Row | None:
+            found = rows.newest(connection, where, *values)
+            self._file.reporting([found] if found is not None else [])
+            return found
+
+        return await self._submit("journal.read", read, writes=False)
 
     async def _submit(self, name: str, run: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
         if self._thread is None:
@@ -222,6 +244,13 @@ class Journal:
     def _now(self) -> int:
         return int(self._clock.time() * 1000)
 
+    def _witnessed(self) -> int:
+        return self._file.witnessed + int((self._clock.monotonic() - self._opened_at) * 1000)
+
+    @property
+    def _connection(self) -> sqlite3.Connection | None:
+        return self._file.connection
+
     # What follows runs in the worker thread.
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -232,10 +261,7 @@ class Journal:
             self._run(batch)
             with contextlib.suppress(RuntimeError):  # The loop is gone, and with it everybody who waits.
                 loop.call_soon_threadsafe(_deliver, batch)
-        if self._connection is not None:
-            self._connection.close()
-        if self._lock is not None:
-            os.close(self._lock)
+        self._file.close()
 
     def _batch(self) -> list[_Job] | None:
         """The next jobs that can be committed together; none = look whether the disk works again; None = closed."""
@@ -260,24 +286,31 @@ class Journal:
             self._transact(batch)
         except (sqlite3.Error, OSError) as error:
             failure = self._failure(error)
-            for job in batch:
-                job.error = job.error or failure
             self._roll_back()
+            for job in batch:
+                if job.writes:
+                    job.error = job.error or failure
+                else:  # It may have seen what isn't there any more, and needs none of what failed.
+                    job.error = None
+                    self._run_one(job)
 
     def _mend(self) -> None:
         """Write something that nobody needs: only a write that works ends a problem."""
-        self._run([_Job("journal.probe", lambda connection: rows.keep_alive(connection, self._now()), writes=True)])
+        self._run([_Job("journal.probe", _nothing, writes=True)])
 
     def _transact(self, batch: list[_Job]) -> None:
-        connection = self._connection
-        writes = any(job.writes for job in batch)
-        if writes and connection is not None:
+        connection = self._connection if any(job.writes for job in batch) else None
+        if connection is not None:
             connection.execute("BEGIN IMMEDIATE")
         for job in batch:
             self._run_one(job)
-        if writes and connection is not None:
+            if connection is not None and not connection.in_transaction:
+                raise sqlite3.OperationalError(str(job.error))  # All is taken back, and nothing may be written alone.
+        if connection is not None:
+            rows.keep_alive(connection, Mark(self._witnessed(), self._now(), self._file.commits + 1))
             self._step("journal.commit")
             connection.execute("COMMIT")
+            self._file.count(self._file.commits + 1)
             self._step("journal.committed")
             if not any(job.error for job in batch):
                 self.problem = ""
@@ -303,42 +336,28 @@ class Journal:
         return JournalError(self.problem)
 
     def _claim(self, connection: sqlite3.Connection, draft: Draft) -> Claim:
-        now = self._now()
-        if now - self._pruned > _PRUNE_EVERY_MS:
-            self._prune(connection, now)
-        return rows.claim(connection, draft, now)
+        witnessed = self._witnessed()
+        if witnessed - self._pruned > _PRUNE_EVERY_MS:
+            self._prune(connection)
+        claim = rows.claim(connection, draft, self._now(), witnessed)
+        self._file.reporting([claim.row])
+        return claim
 
-    def _prune(self, connection: sqlite3.Connection, now: int) -> None:
-        rows.prune(connection, now)
-        self._pruned = now
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        witnessed = self._witnessed()
+        if rows.prune(connection, witnessed):
+            self._pruned = witnessed
 
     def _open(self, _: object) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = self._lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"another gateway uses the journal {self.path}; stop it, or give this one its own state_dir"
-            raise JournalError(message, reason="JOURNAL_LOCKED") from None
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self._connection = connection
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        self._check_schema(connection)
-
-    def _check_schema(self, connection: sqlite3.Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            rows.create(connection)
-        elif version != rows.SCHEMA:
-            message = f"the journal {self.path} has version {version}, this ExGate knows {rows.SCHEMA}"
-            raise JournalError(message, reason="JOURNAL_VERSION")
+        self._file.open()
+        self._opened_at = self._clock.monotonic()
 
 
 _BY_HAND = '{"kind":"Refused","message":"settled by hand as never placed","reason":"RESOLVED_BY_HAND"}'
 
-_BY_ORDER_ID = "account = ? AND order_id = ? AND order_id != ''"
+
+def _nothing(_: object) -> None:
+    """What only a commit is wanted of."""
 
 
 def _deliver(batch: list[_Job]) -> None:

@@ -257,7 +257,7 @@ class Orders:
             raise outcomes.not_sent("the gateway is shutting down", reason="SHUTTING_DOWN")
 
     async def _replay(self, errand: Errand, row: Row) -> Verdict:
-        error = drafts.conflict(errand.draft, row, self._now_ms())
+        error = drafts.conflict(errand.draft, row, self._journal.age_ms(row))
         if error is not None:
             raise error
         errand.row, errand.replayed = row, True

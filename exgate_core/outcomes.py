@@ -183,7 +183,10 @@ def verdict_of(row: Row) -> Verdict:
         return Verdict(rows.PLACED, row.order_id)
     if row.state == rows.REFUSED:
         return Verdict(rows.REFUSED, error=_read(row.answer))
-    return Verdict(rows.NOT_SENT, error=not_sent("the order with this key never left"))
+    if row.state in (rows.NOT_SENT, rows.INTENT):
+        return Verdict(rows.NOT_SENT, error=not_sent("the order with this key never left"))
+    text = f"row {row.id} of the journal can't be read, so nobody can tell what became of the order with this key"
+    return Verdict(rows.UNKNOWN, error=unknown(text))
 
 
 def _read(answer: str) -> ExGateError:

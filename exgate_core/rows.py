@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 KEPT_MS: Final = 30 * 24 * 3_600_000
 """How long a decided row is kept, ms."""
+_PRUNED_AT_ONCE: Final = 500
 
 INTENT: Final = "INTENT"
 SENT: Final = "SENT"
@@ -24,6 +27,9 @@ STATES: Final = (INTENT, SENT, PLACED, REFUSED, NOT_SENT, UNKNOWN, UNRESOLVED)
 UNDECIDED: Final = (INTENT, SENT, UNKNOWN, UNRESOLVED)
 """States in which nobody has yet said what became of the order."""
 MAYBE_SENT: Final = (SENT, UNKNOWN, UNRESOLVED)
+DAMAGED: Final = "DAMAGED"
+"""How a row is read that isn't what was written: nobody can tell what became of its order. Never in the file."""
+_DECIDED: Final = (PLACED, REFUSED, NOT_SENT)
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -65,11 +71,13 @@ class Row(Struct, frozen=True, array_like=True):
     """When the outcome was handed to a caller."""
     answer: str
     """The refusal as JSON: what a replay is told."""
+    witnessed: int
+    """When it was made on the journal's own clock, which no jump of the machine's clock moves."""
 
     @property
     def undecided(self) -> bool:
-        """Whether nobody has yet said what became of it."""
-        return self.state in UNDECIDED
+        """Whether nobody has yet said, or can still tell, what became of it."""
+        return self.state not in _DECIDED
 
 
 class Claim(Struct, frozen=True):
@@ -80,7 +88,18 @@ class Claim(Struct, frozen=True):
     """The row was made for this draft: it may be sent."""
 
 
-_TABLE = """
+class Mark(Struct, frozen=True, array_like=True):
+    """What the file says of itself; every commit writes it. Times are ms."""
+
+    witnessed: int
+    """The journal's own clock: it counts only time that the file saw pass, so it never jumps."""
+    wall: int
+    """The machine's clock beside it."""
+    commits: int
+    """How many commits the file has had."""
+
+
+_ORDERS = """
 CREATE TABLE orders (
     id INTEGER PRIMARY KEY,
     account TEXT NOT NULL,
@@ -92,56 +111,141 @@ CREATE TABLE orders (
     side TEXT NOT NULL,
     request TEXT NOT NULL,
     state TEXT NOT NULL,
-    order_id TEXT NOT NULL DEFAULT '',
+    order_id TEXT NOT NULL,
     created INTEGER NOT NULL,
-    sent INTEGER NOT NULL DEFAULT 0,
-    decided INTEGER NOT NULL DEFAULT 0,
-    delivered INTEGER NOT NULL DEFAULT 0,
-    answer TEXT NOT NULL DEFAULT '',
+    sent INTEGER NOT NULL,
+    decided INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    answer TEXT NOT NULL,
+    witnessed INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
     UNIQUE (account, key)
 );
-CREATE INDEX by_client_order_id ON orders (account, client_order_id) WHERE client_order_id != '';
-CREATE INDEX by_caller_id ON orders (account, caller_id) WHERE caller_id != '';
-CREATE INDEX by_order_id ON orders (account, order_id) WHERE order_id != '';
-CREATE INDEX undecided ON orders (account) WHERE state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED');
-CREATE TABLE alive (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL);
-PRAGMA user_version = 1;
+CREATE INDEX by_client_order_id ON orders (client_order_id, account, witnessed) WHERE client_order_id != '';
+CREATE INDEX by_caller_id ON orders (caller_id, account, witnessed) WHERE caller_id != '';
+CREATE INDEX by_order_id ON orders (order_id, account, witnessed) WHERE order_id != '';
+CREATE INDEX undecided ON orders (account, witnessed) WHERE state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED');
+CREATE INDEX by_age ON orders (witnessed);
 """
-_DRAFT = Draft.__struct_fields__
-_COLUMNS = ", ".join(Row.__struct_fields__)
-_INSERT = (
-    f"INSERT INTO orders ({', '.join(_DRAFT)}, state, created) "
-    f"VALUES ({', '.join('?' * len(_DRAFT))}, 'INTENT', ?) RETURNING {_COLUMNS}"
+_ALIVE = """
+CREATE TABLE alive (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    witnessed INTEGER NOT NULL,
+    wall INTEGER NOT NULL,
+    commits INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
+PRAGMA user_version = 2;
+"""
+_OLD_INDEXES = ("by_client_order_id", "by_caller_id", "by_order_id", "undecided")
+_FIELDS = Row.__struct_fields__
+_EMPTY: Final = Row(0, "", "", "", "", "", "", "", "", "", "", 0, 0, 0, 0, "", 0)
+_COLUMNS = ", ".join((*_FIELDS, "checksum"))
+_NEWEST_FIRST = "ORDER BY witnessed DESC, id DESC"
+_INSERT = f"INSERT INTO orders ({_COLUMNS}) VALUES ({', '.join('?' * (len(_FIELDS) + 1))})"
+_MARK = (
+    "INSERT INTO alive VALUES (1, ?, ?, ?, ?) ON CONFLICT (one) DO UPDATE SET witnessed = excluded.witnessed, "
+    "wall = excluded.wall, commits = excluded.commits, checksum = excluded.checksum"
 )
-_REARM = (
-    f"UPDATE orders SET {', '.join(f'{name} = ?' for name in _DRAFT)}, state = 'INTENT', order_id = '', "
-    f"created = ?, sent = 0, decided = 0, delivered = 0, answer = '' WHERE id = ? RETURNING {_COLUMNS}"
-)
+# A partial index is used only where the query repeats its condition.
+BY_KEY: Final = "account = ? AND key = ?"
+BY_ORDER_ID: Final = "order_id = ? AND order_id != '' AND account = ?"
+BY_CLIENT_ORDER_ID: Final = "client_order_id = ? AND client_order_id != '' AND account = ?"
+BY_CALLER_ID: Final = "caller_id = ? AND caller_id != '' AND account = ?"
+OPEN: Final = "state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED')"
+"""The condition of the index of undecided rows."""
 
 
-def create(connection: sqlite3.Connection) -> None:
+def prepare(connection: sqlite3.Connection) -> None:
+    """Let damaged text be read, so that it can be reported."""
+    connection.text_factory = _text
+
+
+def create(connection: sqlite3.Connection, now: int) -> None:
     """Make the tables in an empty file."""
-    connection.executescript(f"BEGIN IMMEDIATE;{_TABLE}COMMIT;")
+    _run_all(connection, f"BEGIN IMMEDIATE;{_ORDERS}{_ALIVE}")
+    keep_alive(connection, Mark(now, now, 0))
+    connection.execute("COMMIT")
+
+
+def migrate(connection: sqlite3.Connection, now: int) -> None:
+    """Bring the tables of version 1 to this version, all or nothing.
+
+    That version has only the machine's clock to tell a row's age: where it says old, it isn't believed beyond half of
+    the time that rows are kept.
+    """
+    drops = "".join(f"DROP INDEX {name};" for name in _OLD_INDEXES)
+    _run_all(connection, f"BEGIN IMMEDIATE;{drops}ALTER TABLE orders RENAME TO earlier;DROP TABLE alive;{_ORDERS}")
+    old = ", ".join(_FIELDS[:-1])
+    created = _FIELDS.index("created")
+    for columns in connection.execute(f"SELECT {old} FROM earlier ORDER BY id"):
+        made = columns[created] if isinstance(columns[created], int) else now
+        values = (*map(_storable, columns), min(max(made, now - KEPT_MS // 2), now))
+        connection.execute(_INSERT, (*values, _checksum(values[1:])))
+    _run_all(connection, f"DROP TABLE earlier;{_ALIVE}")
+    keep_alive(connection, Mark(now, now, 0))
+    connection.execute("COMMIT")
+
+
+def schema(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The names and texts of everything that the file holds."""
+    return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def schema_as_made() -> list[tuple[str, str]]:
+    """What ``schema`` says of a new file."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        create(connection, 0)
+        return schema(connection)
 
 
 def select(connection: sqlite3.Connection, where: str, *values: object) -> list[Row]:
     """The rows that meet a condition, newest first."""
-    found = connection.execute(f"SELECT {_COLUMNS} FROM orders WHERE {where} ORDER BY created DESC, id DESC", values)
+    found = connection.execute(f"SELECT {_COLUMNS} FROM orders WHERE {where} {_NEWEST_FIRST}", values)
     return [_row(columns) for columns in found]
 
 
-def claim(connection: sqlite3.Connection, draft: Draft, now: int) -> Claim:
+def newest(connection: sqlite3.Connection, where: str, *values: object) -> Row | None:
+    """The newest row that meets a condition."""
+    statement = f"SELECT {_COLUMNS} FROM orders WHERE {where} {_NEWEST_FIRST} LIMIT 1"
+    columns = connection.execute(statement, values).fetchone()
+    return None if columns is None else _row(columns)
+
+
+def exists(connection: sqlite3.Connection, where: str, *values: object) -> bool:
+    """Whether a row meets a condition."""
+    return connection.execute(f"SELECT 1 FROM orders WHERE {where} LIMIT 1", values).fetchone() is not None
+
+
+def undecided(connection: sqlite3.Connection) -> list[Row]:
+    """The undecided rows of all accounts, newest first."""
+    found = [_row(columns) for columns in connection.execute(f"SELECT {_COLUMNS} FROM orders WHERE {OPEN}")]
+    return sorted(found, key=lambda row: (row.witnessed, row.id), reverse=True)
+
+
+def damaged(connection: sqlite3.Connection) -> Iterator[Row]:
+    """Every row that isn't what was written."""
+    for columns in connection.execute(f"SELECT {_COLUMNS} FROM orders"):
+        if (row := _row(columns)).state == DAMAGED:
+            yield row
+
+
+def claim(connection: sqlite3.Connection, draft: Draft, now: int, witnessed: int) -> Claim:
     """The row of the draft's key: the earlier one, or a new INTENT that may be sent."""
-    same_key = select(connection, "account = ? AND key = ?", draft.account, draft.key)
-    if same_key and not is_free(same_key[0]):
-        return Claim(same_key[0], False)
+    same_key = newest(connection, BY_KEY, draft.account, draft.key)
+    if same_key is not None and not is_free(same_key):
+        return Claim(same_key, False)
     rival = _rival(connection, draft)
     if rival is not None:
         return Claim(rival, False)
-    values: list[object] = [getattr(draft, name) for name in _DRAFT] + [now]
-    if same_key:
-        return Claim(_one(connection, _REARM, [*values, same_key[0].id]), True)
-    return Claim(_one(connection, _INSERT, values), True)
+    row_id = same_key.id if same_key is not None else _next_id(connection)
+    made = structs.replace(_EMPTY, id=row_id, **structs.asdict(draft), state=INTENT, created=now, witnessed=witnessed)
+    if same_key is not None:
+        write(connection, made, _FIELDS[1:])
+    else:
+        values = structs.astuple(made)
+        connection.execute(_INSERT, (*values, _checksum(values[1:])))
+    return Claim(made, True)
 
 
 def is_free(row: Row) -> bool:
@@ -157,53 +261,137 @@ def _rival(connection: sqlite3.Connection, draft: Draft) -> Row | None:
     """An earlier order with the same id upstream that the exchange might take for this one."""
     if not draft.client_order_id:
         return None
-    rivals = select(
-        connection,
-        "account = ? AND client_order_id = ? AND key != ?",
-        draft.account,
-        draft.client_order_id,
-        draft.key,
-    )
-    standing = (*MAYBE_SENT, PLACED) if draft.key.startswith("c:") else MAYBE_SENT
-    return next((row for row in rivals if row.state in standing), None)
+    rivals = select(connection, f"{BY_CLIENT_ORDER_ID} AND key != ?", draft.client_order_id, draft.account, draft.key)
+    harmless = (INTENT, REFUSED, NOT_SENT) if draft.key.startswith("c:") else (INTENT, *_DECIDED)
+    return next((row for row in rivals if row.state not in harmless), None)
 
 
 def mark_sent(connection: sqlite3.Connection, row_id: int, now: int) -> None:
     """From here on the order may be at the exchange."""
-    connection.execute("UPDATE orders SET state = 'SENT', sent = ? WHERE id = ?", (now, row_id))
+    row = _intact(connection, row_id)
+    if row is not None:
+        write(connection, structs.replace(row, state=SENT, sent=now), ("state", "sent"))
 
 
 def decide(
     connection: sqlite3.Connection, row_id: int, state: str, order_id: str, answer: str, now: int, was: str
 ) -> None:
-    """What became of the order, if it is in state ``was``; empty = in any undecided one."""
-    connection.execute(
-        "UPDATE orders SET state = ?, order_id = ?, answer = ?, decided = ? "
-        "WHERE id = ? AND state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED') AND ? IN ('', state)",
-        (state, order_id, answer, now, row_id, was),
-    )
+    """What became of the order, if it is in state ``was``; empty = in any undecided one.
+
+    Only who says that it was DAMAGED decides a damaged row.
+    """
+    row = newest(connection, "id = ?", row_id) if was == DAMAGED else _intact(connection, row_id)
+    if row is None or not row.undecided or was not in ("", row.state):
+        return
+    names = _FIELDS[1:] if row.state == DAMAGED else ("state", "order_id", "answer", "decided")
+    write(connection, structs.replace(row, state=state, order_id=order_id, answer=answer, decided=now), names)
 
 
 def mark_delivered(connection: sqlite3.Connection, row_id: int, now: int) -> None:
     """A caller has been told."""
-    connection.execute("UPDATE orders SET delivered = ? WHERE id = ? AND delivered = 0", (now, row_id))
+    row = _intact(connection, row_id)
+    if row is not None and not row.delivered:
+        write(connection, structs.replace(row, delivered=now), ("delivered",))
 
 
-def prune(connection: sqlite3.Connection, now: int) -> None:
-    """Drop decided rows older than 30 days."""
-    connection.execute(
-        "DELETE FROM orders WHERE created < ? AND state IN ('PLACED', 'REFUSED', 'NOT_SENT')", (now - KEPT_MS,)
+def suspect_intents(connection: sqlite3.Connection, now: int) -> int:
+    """Commits are missing: what is INTENT may have been sent in them. How many were."""
+    intents = [row for row in undecided(connection) if row.state == INTENT]
+    for row in intents:
+        write(connection, structs.replace(row, state=UNKNOWN, sent=now), ("state", "sent"))
+    return len(intents)
+
+
+def write(connection: sqlite3.Connection, row: Row, names: Sequence[str]) -> None:
+    """Write these columns of a row, and the checksum of all."""
+    values = structs.astuple(row)
+    changed = [getattr(row, name) for name in names]
+    statement = f"UPDATE orders SET {', '.join(f'{name} = ?' for name in names)}, checksum = ? WHERE id = ?"
+    connection.execute(statement, (*changed, _checksum(values[1:]), row.id))
+
+
+def prune(connection: sqlite3.Connection, witnessed: int) -> bool:
+    """Drop decided rows older than 30 days, some at a time; whether that were all. A damaged one stays."""
+    statement = (
+        f"SELECT {_COLUMNS} FROM orders WHERE witnessed < ? AND state IN ('PLACED', 'REFUSED', 'NOT_SENT') "
+        "ORDER BY witnessed LIMIT ?"
     )
+    found = connection.execute(statement, (witnessed - KEPT_MS, _PRUNED_AT_ONCE)).fetchall()
+    old = [row for columns in found if (row := _row(columns)).state != DAMAGED]
+    connection.executemany("DELETE FROM orders WHERE id = ?", [(row.id,) for row in old])
+    return len(old) < _PRUNED_AT_ONCE
 
 
-def keep_alive(connection: sqlite3.Connection, now: int) -> None:
-    """A write that changes nothing of interest: it shows that the journal can be written."""
-    connection.execute("INSERT INTO alive VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET at = excluded.at", (now,))
+def keep_alive(connection: sqlite3.Connection, mark: Mark) -> None:
+    """A write that changes nothing of an order: it tells time and number of the commit."""
+    values = structs.astuple(mark)
+    connection.execute(_MARK, (*values, _checksum(values)))
 
 
-def _one(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> Row:
-    return _row(connection.execute(statement, values).fetchone())
+def last_mark(connection: sqlite3.Connection) -> Mark | None:
+    """What the last commit wrote; None where that isn't what was written."""
+    columns = connection.execute("SELECT witnessed, wall, commits, checksum FROM alive").fetchone()
+    if columns is None or columns[-1] != _checksum(columns[:-1]):
+        return None
+    return Mark(*columns[:-1])
+
+
+def newest_witnessed(connection: sqlite3.Connection) -> int:
+    """The journal's own clock as its newest row has it; 0 = no rows."""
+    found: int = connection.execute("SELECT coalesce(max(witnessed), 0) FROM orders").fetchone()[0]
+    return found
+
+
+def _next_id(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM orders").fetchone()[0]
+    return found
+
+
+def _intact(connection: sqlite3.Connection, row_id: int) -> Row | None:
+    row = newest(connection, "id = ?", row_id)
+    if row is not None and row.state == DAMAGED:
+        raise sqlite3.DatabaseError(f"row {row_id} is damaged")
+    return row
 
 
 def _row(columns: Sequence[object]) -> Row:
-    return msgspec.convert(columns, Row)
+    *values, checksum = columns
+    if checksum == _checksum(tuple(values[1:])):
+        try:
+            return msgspec.convert(values, Row)
+        except msgspec.ValidationError:
+            pass  # written by hand, or by an earlier version after it was damaged
+    return _readable(values)
+
+
+def _readable(values: Sequence[object]) -> Row:
+    """What can be read of a damaged row."""
+    kinds = {name: type(default) for name, default in structs.asdict(_EMPTY).items()}
+    kept = {name: value for (name, kind), value in zip(kinds.items(), values, strict=True) if type(value) is kind}
+    texts = {name: _bytes(value).decode(errors="replace") for name, value in kept.items() if isinstance(value, str)}
+    return structs.replace(_EMPTY, **kept | texts | {"state": DAMAGED})
+
+
+def _run_all(connection: sqlite3.Connection, script: str) -> None:
+    """Run statements within one transaction, which ``executescript`` would end."""
+    for statement in filter(str.strip, script.split(";")):
+        connection.execute(statement)
+
+
+def _checksum(values: tuple[object, ...]) -> int:
+    return zlib.crc32(ascii(values).encode())
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
+
+
+def _storable(value: object) -> object:
+    """The same; what is no text as bytes, which show that the row is damaged."""
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        return _bytes(value)
+    return value
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")

@@ -33,8 +33,8 @@ def journal() -> None:
 @click.option("--all", "every", is_flag=True, help="Decided orders as well.")
 @click.pass_obj
 def list_rows(options: Options, every: bool) -> None:
-    """The orders whose outcome nobody knows yet."""
-    rows = _read(options, "1" if every else _undecided())
+    """The orders whose outcome nobody knows yet, or whose row is damaged."""
+    rows = [row for row in _read(options, "1") if every or row.undecided]
     shown = [{**_plain(row), "created": tables.clock(row.created)} for row in rows]
     options.print([_plain(row) for row in rows], tables.records(_LISTED, shown, "no such orders"))
 
@@ -170,12 +170,6 @@ def _journal_path(options: Options) -> Path:
     return settings.journal_path(options.settings())
 
 
-def _undecided() -> str:
-    from .rows import UNDECIDED
-
-    return f"state IN ({', '.join(repr(state) for state in UNDECIDED)})"
-
-
 def _read(options: Options, where: str, *values: object) -> list[Row]:
     """Rows, read beside a gateway that may be running: this connection can't write."""
     import sqlite3
@@ -187,6 +181,7 @@ def _read(options: Options, where: str, *values: object) -> list[Row]:
         return []
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            rows.prepare(connection)
             return rows.select(connection, where, *values)
     except sqlite3.Error as error:
         raise FailedPrecondition(f"the journal {path} can't be read: {error}", reason="JOURNAL_UNREADABLE") from None
@@ -204,7 +199,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 
 def _fields(row: Row) -> str:
-    times = ("created", "sent", "decided", "delivered")
+    times = ("created", "sent", "decided", "delivered", "witnessed")
     return tables.fields(
         (name, tables.clock(value) if name in times and value else value) for name, value in _plain(row).items()
     )

@@ -6,10 +6,11 @@ import asyncio
 import re
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,20 @@ import anyio
 import pytest
 from msgspec.structs import replace
 
+from exgate_core.clock import Runtime, SystemClock
 from exgate_core.settings import Local, Secret, Section, Settings
 
 from .support.doors import until
 from .support.front import Caller, Heard, Wire, accepted, calling, engine, house, is_lie, plugin, reached
 from .support.odd_plugins import EXCHANGES, VAULT, WRAPPERS, loaded
+from .support.room import Shifted
 from .support.running import clean_environment
 from .support.running import serving as process
 from .support.serving import Served, serving, settings_for
 
 pytestmark = pytest.mark.anyio
 
+DAY = 86_400
 ODD = ("hangs-at-open", "raises", "hangs", "wont-open", "cancels")
 KEYS = {"X_ExGate_Key": "alice", "X_ExGate_Secret": "her-secret"}
 
@@ -77,6 +81,26 @@ async def test_a_hundred_at_once_place_one_order(tmp_path: Path, named: str, kin
     assert {reply.reason for reply in replies if reply.status != 200} <= {"IN_FLIGHT", "ALREADY_EXISTS"}
 
 
+@pytest.mark.parametrize(
+    "starts", [(0, 31 * DAY, 0), (-26 * 365 * DAY, 0)], ids=["31 days ahead", "clock of a dead battery"]
+)
+async def test_no_jump_of_the_clock_makes_a_key_send_again(tmp_path: Path, starts: tuple[int, ...]) -> None:
+    """Each start has a clock that is wrong by so many seconds; the first and the last get the same key."""
+    replies = []
+    for number, ahead in enumerate(starts):
+        clock = Shifted(SystemClock())
+        clock.ahead = ahead
+        settings, runtime = settings_for(tmp_path, paper=paper()), Runtime(clock)
+        async with serving(settings, runtime=runtime) as served, calling(served.url) as caller:
+            if number in (0, len(starts) - 1):
+                replies.append(await caller.buy(60_000, Idempotency_Key="k"))
+            assert (await caller.buy(50_000)).outcome == "placed", "any other order is"
+            sent = accepted(engine(served.gateway), 60_000)
+    first, last = replies
+    assert (last.outcome, last.order_id, sent) == ("placed", first.order_id, [first.order_id])
+    assert "exgate-replayed" in last.headers
+
+
 async def test_a_stop_waits_for_orders_in_flight_and_every_answer_is_true(tmp_path: Path) -> None:
     faults = [
         fault("place.after_accept", "delay", times=10, seconds=0.3),
@@ -123,6 +147,23 @@ async def test_while_it_drains_no_order_is_sent_and_readyz_says_so(tmp_path: Pat
 def test_while_the_journal_cant_be_written_nothing_is_sent(tmp_path: Path) -> None:
     with process(tmp_path) as running:
         anyio.run(_without_a_disk, running.url, running.process.pid)
+
+
+async def test_a_damaged_row_is_unknown_and_the_rest_is_served(tmp_path: Path) -> None:
+    async with whole(tmp_path) as (_, caller):
+        for number in range(3):
+            assert (await caller.buy(60_000 + number, Idempotency_Key=str(number))).outcome == "placed"
+    with closing(sqlite3.connect(tmp_path / "orders.db")) as connection:
+        connection.execute("UPDATE orders SET state = 'SDNT', sent = 'soon', fingerprint = 'x' WHERE key = 'k:1'")
+        connection.commit()
+    async with whole(tmp_path) as (served, caller):
+        ready = await caller.get("/readyz")
+        assert (ready.status, ready.body["journal"]) == (200, "damaged")
+        assert "row 2 of" in ready.body["problems"]["journal"]
+        replies = [await caller.buy(60_000 + number, Idempotency_Key=str(number)) for number in range(4)]
+        assert [reply.outcome for reply in replies] == ["placed", "unknown", "placed", "placed"]
+        assert replies[1].status == 504 and "row 2" in replies[1].body["message"]
+        assert [len(accepted(engine(served.gateway), 60_000 + number)) for number in range(4)] == [1] * 4
 
 
 async def _without_a_disk(url: str, pid: int) -> None:

@@ -16,9 +16,9 @@ import anyio.lowlevel
 import pytest
 from msgspec import structs
 
-from exgate_core import rows
+from exgate_core import outcomes, rows
 from exgate_core.journal import Journal, JournalError
-from exgate_core.rows import Draft
+from exgate_core.rows import Draft, Row
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +26,18 @@ pytestmark = pytest.mark.anyio
 
 def draft(key: str = "k:1", client_order_id: str = "", caller_id: str = "", account: str = "a") -> Draft:
     return Draft(account=account, key=key, fingerprint="f", caller_id=caller_id, client_order_id=client_order_id)
+
+
+class Wall:
+    """A clock that stands still, until a test moves people's time by ``ahead`` seconds."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return 1_000.0
+
+    def time(self) -> float:
+        return 1_700_000_000.0 + self.ahead
 
 
 def copy_files(path: Path, to: Path) -> None:
@@ -182,7 +194,7 @@ async def test_a_probe_tells_whether_the_disk_works(tmp_path: Path) -> None:
         await journal.probe()
         assert journal.problem == ""
     with contextlib.closing(sqlite3.connect(tmp_path / "j.db")) as connection:
-        assert len(connection.execute("SELECT at FROM alive").fetchall()) == 1, "it was really written"
+        assert len(connection.execute("SELECT commits FROM alive").fetchall()) == 1, "it was really written"
 
 
 async def test_a_journal_finds_out_by_itself_that_the_disk_works_again(
@@ -409,3 +421,318 @@ async def test_what_was_asked_before_the_end_is_done(tmp_path: Path) -> None:
     done, late = await asyncio.wait(claims, timeout=5)
     assert not late
     assert all(claim.result().fresh for claim in done)
+
+
+LISTING = {
+    "FROM orders WHERE state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED')": "SCAN orders USING INDEX undecided",
+}
+"""What walks an index from end to end, and why that is right: the start wants every undecided row, and only those."""
+
+
+async def test_no_statement_walks_the_rows_or_sorts_them(tmp_path: Path) -> None:
+    statements: list[str] = []
+    clock = ManualClock()
+    async with Journal(tmp_path / "j.db", clock=clock) as journal:
+        connection = journal._connection
+        assert connection is not None
+        connection.set_trace_callback(statements.append)
+        one = (await journal.claim(draft("k:1", "up", "mine"))).row
+        await journal.mark_sent(one)
+        await journal.decide(one, rows.NOT_SENT)
+        await journal.claim(draft("k:1", "up", "mine"))
+        journal.mark_delivered(one)
+        for asking in (
+            journal.by_key("a", "k:1"),
+            journal.by_order_id("a", "7"),
+            journal.by_order_id("a", "7", "BTC/USDT"),
+            journal.by_client_id("a", "up"),
+            journal.is_ours("a", one.id, "7", ""),
+            journal.is_ours("a", one.id, "7", "up"),
+            journal.undecided("a"),
+            journal.undecided(),
+            journal.show(one.id),
+            journal.resolve(one.id, "7"),
+            journal.probe(),
+        ):
+            await asking
+        await clock.advance(31 * 86_400)
+        await journal.claim(draft("k:2"))
+        connection.set_trace_callback(None)
+        asked = [text for text in statements if text.partition(" ")[0] in ("SELECT", "INSERT", "UPDATE", "DELETE")]
+        plans = {text: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")] for text in set(asked)}
+    for text, plan in plans.items():
+        known = [step for part, step in LISTING.items() if text.endswith(part)]
+        assert [step for step in plan if "SCAN" in step or "TEMP B-TREE" in step] == known, text
+    assert {text.partition(" ")[0] for text in plans} == {"SELECT", "INSERT", "UPDATE", "DELETE"}
+
+
+VERSION_1 = """
+CREATE TABLE orders (
+    id INTEGER PRIMARY KEY, account TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    caller_id TEXT NOT NULL, client_order_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
+    request TEXT NOT NULL, state TEXT NOT NULL, order_id TEXT NOT NULL DEFAULT '', created INTEGER NOT NULL,
+    sent INTEGER NOT NULL DEFAULT 0, decided INTEGER NOT NULL DEFAULT 0, delivered INTEGER NOT NULL DEFAULT 0,
+    answer TEXT NOT NULL DEFAULT '', UNIQUE (account, key)
+);
+CREATE INDEX by_client_order_id ON orders (account, client_order_id) WHERE client_order_id != '';
+CREATE INDEX by_caller_id ON orders (account, caller_id) WHERE caller_id != '';
+CREATE INDEX by_order_id ON orders (account, order_id) WHERE order_id != '';
+CREATE INDEX undecided ON orders (account) WHERE state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED');
+CREATE TABLE alive (one INTEGER PRIMARY KEY CHECK (one = 1), at INTEGER NOT NULL);
+PRAGMA user_version = 1;
+"""
+
+
+@pytest.mark.parametrize("room", [0, 1, 8])
+async def test_a_file_of_version_1_is_brought_up_to_date_whole_or_not_at_all(tmp_path: Path, room: int) -> None:
+    """``room``: so many pages more than the file has are all that the disk holds at the first attempt."""
+    clock, path = ManualClock(), tmp_path / "j.db"
+    day, now = 86_400_000, int(ManualClock().time() * 1000)
+    ages = [0, 3, 29, 400]
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA journal_mode = WAL;" + VERSION_1)
+        for age in ages:
+            for state in rows.STATES:
+                values = ("a", f"k:{state}-{age}", "f", "mine", f"x-{state}-{age}", state, f"7-{age}", now - age * day)
+                connection.execute(
+                    "INSERT INTO orders (account, key, fingerprint, caller_id, client_order_id, symbol, side, request, "
+                    "state, order_id, created) VALUES (?, ?, ?, ?, ?, 's', 'buy', hex(zeroblob(1000)), ?, ?, ?)",
+                    values,
+                )
+        connection.commit()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        if room:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages + room}")
+            with pytest.raises(sqlite3.OperationalError, match="full"):
+                rows.migrate(connection, now)
+    async with Journal(path, clock=clock) as journal:
+        assert journal.damage == ""
+        for age in ages:
+            for state in rows.STATES:
+                row = await journal.by_key("a", f"k:{state}-{age}")
+                assert row is not None, "an old row waits for a clock that it can trust"
+                assert (row.state, row.order_id, row.created) == (state, f"7-{age}", now - age * day)
+                assert journal.age_ms(row) == min(age, 15) * day
+        assert len(await journal.undecided()) == len(ages) * len(rows.UNDECIDED)
+        assert {row.symbol for row in await journal.all_by_order_id("a", "7-29")} == {"s"}
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+async def test_the_clock_of_the_machine_ages_no_row(tmp_path: Path) -> None:
+    """Neither a start with a wrong clock, nor one that is put right while the gateway runs."""
+    clock, path, day = Wall(), tmp_path / "j.db", 86_400
+    for ahead in (0, 400 * day, 0, -9_000 * day, 0):
+        clock.ahead = ahead
+        async with Journal(path, clock=clock) as journal:
+            claim = await journal.claim(draft(f"k:{ahead}"))
+            if claim.fresh:
+                await journal.decide(claim.row, rows.PLACED, "1")
+            clock.ahead += 40 * day
+            await journal.claim(draft("k:other"))
+            row = await journal.by_key("a", "k:0")
+            assert row is not None and journal.age_ms(row) == 0
+
+
+async def test_time_that_passes_while_the_gateway_is_stopped_counts_up_to_a_day(tmp_path: Path) -> None:
+    clock, path = Wall(), tmp_path / "j.db"
+    async with Journal(path, clock=clock) as journal:
+        row = (await journal.claim(draft())).row
+    for hours, age in ((24, 24), (25, 24), (2, 26), (-3, 26)):
+        clock.ahead += hours * 3600
+        async with Journal(path, clock=clock) as journal:
+            assert journal.age_ms(row) == age * 3_600_000
+
+
+async def test_many_old_rows_are_dropped_some_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exgate_core.rows._PRUNED_AT_ONCE", 2)
+    clock = ManualClock()
+    async with Journal(tmp_path / "j.db", clock=clock) as journal:
+        for number in range(5):
+            await journal.decide((await journal.claim(draft(f"k:{number}"))).row, rows.REFUSED)
+        await clock.advance(31 * 86_400)
+        left = []
+        for number in range(4):
+            await journal.claim(draft(f"k:new-{number}"))
+            left.append(sum([await journal.by_key("a", f"k:{number}") is not None for number in range(5)]))
+    assert left == [3, 1, 0, 0]
+
+
+async def test_a_disk_that_fails_takes_no_reads_along(tmp_path: Path) -> None:
+    broken: set[str] = set()
+
+    def step(name: str) -> None:
+        if name in broken:
+            raise OSError(28, os.strerror(28))
+
+    async with Journal(tmp_path / "j.db", step) as journal:
+        known = (await journal.claim(draft("k:known"))).row
+        broken.add("journal.commit")
+        asking = [journal.claim(draft(f"k:{number}")) for number in range(10)]
+        reading = [journal.by_key("a", "k:known"), journal.by_key("a", "k:0"), journal.undecided()]
+        *claims, found, none, undecided = await asyncio.gather(*asking, *reading, return_exceptions=True)
+        assert {type(claim) for claim in claims} == {JournalError}
+        assert (found, none, undecided) == (known, None, [known]), "nothing that was taken back is seen"
+
+
+async def test_a_disk_that_is_full_amid_a_batch_leaves_none_of_it(tmp_path: Path) -> None:
+    go_on = threading.Event()
+    async with Journal(tmp_path / "j.db", reads_wait_for(go_on)) as journal:
+        held = asyncio.ensure_future(journal.show(1))
+        await anyio.lowlevel.checkpoint()
+        connection = journal._connection
+        assert connection is not None
+        connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+        big = Draft(account="a", key="k:big", fingerprint="x" * 100_000)
+        asking = [asyncio.ensure_future(journal.claim(each)) for each in (draft("k:1"), big, draft("k:2"))]
+        await anyio.lowlevel.checkpoint()
+        go_on.set()
+        await held
+        assert {type(each) for each in await asyncio.gather(*asking, return_exceptions=True)} == {JournalError}
+        assert await journal.undecided() == []
+
+
+SPOILT = {
+    "an unknown state": ("state", "SDNT"),
+    "text for a time": ("sent", "soon"),
+    "another order id": ("order_id", "8"),
+    "text that is none": ("request", b"\xff\xfe"),
+    "a state that would let it be sent again": ("state", "NOT_SENT"),
+}
+
+
+@pytest.mark.parametrize(("column", "value"), SPOILT.values(), ids=SPOILT)
+async def test_a_damaged_row_is_reported_and_never_free(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, column: str, value: object
+) -> None:
+    path = tmp_path / "j.db"
+    async with Journal(path) as journal:
+        for number in range(3):
+            claim = await journal.claim(draft(f"k:{number}", f"up-{number}"))
+            await journal.mark_sent(claim.row)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE orders SET {column} = CAST(? AS TEXT) WHERE key = 'k:1'", (value,))
+        connection.commit()
+    async with Journal(path) as journal:
+        assert "row 2" in journal.damage and str(path) in journal.damage
+        assert "row 2" in caplog.text and "resolve 2" in caplog.text
+        assert [row.key for row in await journal.undecided()] == ["k:2", "k:0"]
+        damaged = await journal.by_key("a", "k:1")
+        assert damaged is not None and damaged.state == rows.DAMAGED
+        assert outcomes.verdict_of(damaged).state == rows.UNKNOWN
+        assert not (await journal.claim(draft("k:1", "up-1"))).fresh
+        assert not (await journal.claim(draft("k:other", "up-1"))).fresh, "it may be at the exchange under that id"
+        with pytest.raises(JournalError, match="damaged"):
+            await journal.mark_sent(damaged)
+        await journal.resolve(2, "77")
+    async with Journal(path) as journal:
+        assert journal.damage == ""
+        settled = await journal.by_key("a", "k:1")
+        assert settled is not None and (settled.state, settled.order_id) == (rows.PLACED, "77")
+
+
+def test_what_the_journal_cant_say_is_unknown() -> None:
+    row = Row(1, "a", "k:1", "f", "", "", "", "", "", "ELSE", "", 0, 0, 0, 0, "", 0)
+    verdict = outcomes.verdict_of(row)
+    assert verdict.state == rows.UNKNOWN and verdict.error is not None
+    assert (verdict.error.status, verdict.error.metadata) == (504, {"outcome": "unknown"})
+    assert outcomes.verdict_of(structs.replace(row, state=rows.NOT_SENT)).state == rows.NOT_SENT
+
+
+@pytest.mark.parametrize("lost", ["missing", "empty"])
+async def test_a_file_that_is_gone_is_said_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str) -> None:
+    path = tmp_path / "orders.db"
+    async with Journal(path) as journal:
+        assert journal.damage == "", "the first start has nothing to miss"
+        await journal.claim(draft())
+    path.unlink() if lost == "missing" else path.write_bytes(b"")
+    async with Journal(path) as journal:
+        assert lost in journal.damage and str(path) in journal.damage
+        assert lost in caplog.text
+        await journal.claim(draft("k:2"))
+    async with Journal(path) as journal:
+        assert journal.damage == "", "it has been said"
+        assert await journal.by_key("a", "k:2") is not None
+
+
+@pytest.mark.parametrize("left", [None, b""])
+async def test_a_log_without_its_file_is_not_thrown_away(tmp_path: Path, left: bytes | None) -> None:
+    path, copy = tmp_path / "j.db", tmp_path / "copy.db"
+    async with Journal(path) as journal:
+        await journal.claim(draft())
+        copy_files(path, copy)
+    (tmp_path / "copy.db.lock").touch()
+    copy.unlink()
+    if left is not None:
+        copy.write_bytes(left)
+    with pytest.raises(JournalError, match="runbook") as caught:
+        async with Journal(copy):
+            pass
+    assert caught.value.reason == "JOURNAL_DAMAGED"
+    assert (tmp_path / "copy.db-wal").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("what", "beside"),
+    [("flipped", True), ("flipped", False), ("head", True), ("head", False), ("removed", True)],
+    ids=["frame", "frame of a copy", "head", "head of a copy", "removed"],
+)
+async def test_commits_that_are_lost_from_the_log_are_reported(tmp_path: Path, what: str, beside: bool) -> None:
+    path, copy = tmp_path / "j.db", tmp_path / "copy.db"
+    async with Journal(path) as journal:
+        first = await journal.claim(draft("k:0"))
+        connection = journal._connection
+        assert connection is not None
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await journal.mark_sent(first.row)
+        for number in range(1, 5):
+            await journal.claim(draft(f"k:{number}"))
+        copy_files(path, copy)
+        shutil.copyfile(f"{path}.lock", f"{copy}.lock")
+    log = tmp_path / "copy.db-wal"
+    if what == "removed":
+        log.unlink()
+    else:
+        content = bytearray(log.read_bytes())
+        content[100 if what == "flipped" else 17] ^= 4
+        log.write_bytes(content)
+    if not beside:
+        (tmp_path / "copy.db.lock").unlink()
+    async with Journal(copy) as journal:
+        assert "lacks" in journal.damage and str(copy) in journal.damage
+        known = await journal.by_key("a", "k:0")
+        assert known is not None and known.state == rows.UNKNOWN, "its send may have been in what is lost"
+    async with Journal(copy) as journal:
+        assert journal.damage == ""
+
+
+async def test_a_kill_loses_nothing_and_reports_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    async with Journal(path) as journal:
+        for number in range(40):
+            claim = await journal.claim(draft(f"k:{number}"))
+            copy = tmp_path / f"copy-{number}.db"
+            copy_files(path, copy)
+            if number % 2:
+                shutil.copyfile(f"{path}.lock", f"{copy}.lock")
+            await journal.decide(claim.row, rows.PLACED, str(number))
+    for number in range(40):
+        async with Journal(tmp_path / f"copy-{number}.db") as journal:
+            assert journal.damage == ""
+            assert [row.key for row in await journal.undecided()] == [f"k:{number}"]
+
+
+async def test_a_damaged_index_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    async with Journal(path) as journal:
+        await journal.claim(draft("k:the-one-that-is-spoilt"))
+    content = path.read_bytes()
+    places = {content.find(b"k:the-one"), content.rfind(b"k:the-one")}
+    assert len(places) == 2, "one in the row, one in the index"
+    for at in places:
+        path.write_bytes(content[: at + 2] + b"X" + content[at + 3 :])
+        async with Journal(path) as journal:
+            assert "indexes" in journal.damage
+            found = await journal.by_key("a", "k:the-one-that-is-spoilt")
+            assert found is not None or "row 1" in journal.damage

@@ -137,9 +137,7 @@ async def leave_behind(virtual: Virtual, path: Path, desk: Desk, *states: str) -
             await failure(lambda number=number: room.place(desk, key=str(number)))  # type: ignore[misc]
             row = await room.journal.by_key(desk.identity, f"k:{number}")
             assert row is not None
-            connection = room.journal._connection
-            assert connection is not None
-            connection.execute("UPDATE orders SET state = ? WHERE id = ?", (state, row.id))
+            room.rewrite(row, state=state)
 
 
 async def test_a_start_decides_what_the_last_run_left(virtual: Virtual, tmp_path: Path) -> None:

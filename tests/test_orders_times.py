@@ -153,9 +153,8 @@ async def test_after_a_restart_not_there_is_believed_when_the_send_must_have_set
         desk.script.append("not_sent")
         await failure(lambda: room.place(desk))
         row = await room.journal.by_key(desk.identity, "k:k")
-        assert row is not None and room.journal._connection is not None
-        sent = int((room.clock.time() - ago) * 1000)
-        room.journal._connection.execute("UPDATE orders SET state = 'SENT', sent = ? WHERE id = ?", (sent, row.id))
+        assert row is not None
+        room.rewrite(row, state=rows.SENT, sent=int((room.clock.time() - ago) * 1000))
         _, seconds = await told(virtual, room.orders.reconcile(desk))
         assert seconds == pytest.approx(left, abs=0.02)
         assert (await room.journal.show(row.id)).state == rows.REFUSED  # type: ignore[union-attr]

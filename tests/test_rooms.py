@@ -24,7 +24,7 @@ LAYERS = {
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",
     "reads": "sharing reads",
-    "orders": "rows outcomes client_ids rules journal drafts lookups endings errands cancels orders",
+    "orders": "rows outcomes client_ids rules journal_file journal drafts lookups endings errands cancels orders",
     "whole": "lives accounts settling wrapping opening entry gateway",
     "doors": "grants rates access caps operations replies incoming audit openapi endpoints streams app",
     "outside": "heads protocols connections watchdog server asgi remote tables oneshot logs verbs commands following "
@@ -37,7 +37,7 @@ PLACES = {
     "hypercorn": {"server", "connections", "protocols"},
     "aiohttp": {"pool"},
     "picows": {"wsline", "dialects"},
-    "sqlite3": {"rows", "journal", "upkeep"},
+    "sqlite3": {"rows", "journal", "journal_file", "upkeep"},
     "click": {"cli", "commands", "verbs", "following", "upkeep", "pluginverbs", "tables", "tokens"},
     "pluggy": {"hookspecs", "hooking", "hookcheck", "tracing", "plugins"},
 }

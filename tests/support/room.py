@@ -14,13 +14,16 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec import structs
 
+from exgate_core import rows
 from exgate_core.clock import Clock, Runtime
 from exgate_core.contract import PlaceBody
 from exgate_core.errors import ExGateError
 from exgate_core.journal import Journal
 from exgate_core.models import Order
 from exgate_core.orders import Orders, Placed
+from exgate_core.rows import Row
 from exgate_core.settings import Orders as Settings
 from tests.support.desk import BTC, Desk
 from tests.support.virtual import Virtual
@@ -79,6 +82,12 @@ class Room:
             symbol="BTC/USDT", side="buy", type="limit", price="100.00", amount=amount, options=dict(options)
         )
         return await self.orders.place(desk, BTC, body, key)
+
+    def rewrite(self, row: Row, **changes: object) -> None:
+        """Change a row as if the gateway itself had written it so."""
+        connection = self.journal._connection
+        assert connection is not None
+        rows.write(connection, structs.replace(row, **changes), tuple(changes))
 
 
 @asynccontextmanager
