@@ -50,7 +50,7 @@ def refused_connection() -> Exception:
         (NotSent("no route"), Intent("place", sends=1), NotSent, ""),
         (ccxt.InsufficientFunds("x"), sent(REFUSAL, 400), Refused, ""),
         (ccxt.InvalidOrder("x"), sent('{"code":-2010,"msg":"Duplicate order sent."}', 400), Refused, DUPLICATE),
-        (ccxt.InvalidOrder("x"), sent('{"code":"1","data":[{"sCode":"51016"}]}'), Refused, DUPLICATE),
+        (ccxt.InvalidOrder("x"), sent('{"code":"1","data":[{"sCode":"51016"}]}', 400), Refused, DUPLICATE),
         (ccxt.InvalidNonce("x"), sent('{"code":-1021,"msg":"outside of the recvWindow."}', 400), Refused, ""),
         (ccxt.RateLimitExceeded("x"), sent('{"code":-1015,"msg":"Too many new orders"}', 400), RateLimited, ""),
         (ccxt.OrderNotFound("x"), sent('{"code":-2013,"msg":"none"}', 400, "cancel"), NotFound, ""),
@@ -82,6 +82,32 @@ def test_what_an_answer_proves(error: Exception, intent: Intent, kind: type, rea
 )
 def test_what_proves_nothing_stays_unknown(error: Exception, intent: Intent) -> None:
     assert proven(error, intent, "binance") is error
+
+
+@pytest.mark.parametrize("status", [200, 201, 302, 403, 408, 409, 451, 500, 503, 599])
+@pytest.mark.parametrize("operation", ["place", "cancel", "read"])
+def test_a_refusal_counts_only_with_a_status_that_refuses(status: int, operation: str) -> None:
+    told = sent(REFUSAL, status, operation)
+    told.evidence.told = True
+    for error in (ccxt.InsufficientFunds("x"), ccxt.OrderNotFound("x"), ccxt.InvalidNonce("x")):
+        assert proven(error, told, "binance") is error
+    if operation != "read":
+        limited = ccxt.RateLimitExceeded("x")
+        assert proven(limited, told, "binance") is limited
+
+
+def test_an_exchange_refuses_with_the_statuses_of_its_documents() -> None:
+    """Bybit says everything with 200, Bitvavo says 403 of a key, Kraken 200 with an error in it."""
+    said = {
+        "bybit": ('{"retCode":170131,"retMsg":"Insufficient balance."}', 200),
+        "bitvavo": ('{"errorCode":216,"error":"You do not have sufficient balance"}', 403),
+        "kraken": ('{"error":["EOrder:Insufficient funds"]}', 200),
+        "okx": ('{"code":"1","data":[{"sCode":"51016"}]}', 200),
+    }
+    for name, (body, status) in said.items():
+        told = sent(body, status)
+        told.evidence.told = True
+        assert isinstance(proven(ccxt.InsufficientFunds("x"), told, name), Refused)
 
 
 def test_a_limit_is_proof_only_where_the_exchange_says_so() -> None:

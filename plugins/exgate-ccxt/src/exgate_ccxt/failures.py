@@ -102,6 +102,15 @@ _WRONG_TIME: Final = re.compile(
     re.IGNORECASE,
 )
 """Words for a request whose time isn't the exchange's."""
+_WALLS: Final = frozenset({403, 408, 409, 451})
+"""Statuses of what stands in front of an exchange, or of a request that it still has in hand: they prove nothing."""
+_OWN_WALLS: Final = {"bitvavo": frozenset({403})}
+"""Those with which an exchange's documents have it refuse all the same: Bitvavo, "Errors", 300 and above, of keys."""
+_NEVER_WITH_200: Final = frozenset(
+    """binance binanceus bitfinex bithumb bitvavo coinbaseexchange cryptocom gate gateeu gemini mexc poloniex upbit
+    whitebit""".split()
+)
+"""Exchanges whose documents have a status from 400 on for every refusal: a code with a good one contradicts itself."""
 _WITH_500: Final = {
     # Bitfinex API v2, "Errors": refusals come with the status 500 too; 10001 "Invalid order ...", 10020 a parameter,
     # 10100 the key, 10112 the signature, 10114 the nonce
@@ -144,7 +153,7 @@ def _of_answer(error: Exception, intent: Intent, exchange_id: str) -> Exception:
         return _limit(error, intent, exchange_id, said)
     if kind in _MISSING and intent.operation == "read" and intent.status < 400 and intent.evidence.nothing:
         return NotFound(said[:_LONGEST] or "there is no such order")  # an empty list says so without a word
-    if not said or intent.status == 408 or (intent.status >= 500 and not _own_500(exchange_id, said)):
+    if not said or not _refuses_with(intent.status, exchange_id, said):
         return error
     if intent.operation == "place":
         return _of_place(error, kind, said, intent)
@@ -195,7 +204,8 @@ def _quoted(error: Exception, said: str) -> bool:
 
 def _limit(error: Exception, intent: Intent, exchange_id: str, said: str) -> Exception:
     proof = _LIMITS_PROVE.get(exchange_id)
-    if intent.operation != "read" and (proof is None or not proof.search(intent.body) or intent.status >= 500):
+    told = intent.status in (418, 429) or _refuses_with(intent.status, exchange_id, said)
+    if intent.operation != "read" and (proof is None or not proof.search(intent.body) or not told):
         return error
     wait = next((value for name, value in intent.headers.items() if name.lower() == "retry-after"), "")
     seconds = float(wait) if re.fullmatch(r"[0-9]{1,6}", wait) else _PAUSE
@@ -211,9 +221,14 @@ def _never_left(error: BaseException) -> bool:
     return False
 
 
-def _own_500(exchange_id: str, said: str) -> bool:
-    known = _WITH_500.get(exchange_id)
-    return known is not None and known.match(said) is not None
+def _refuses_with(status: int, exchange_id: str, said: str) -> bool:
+    """Whether an exchange that says no says it with this status."""
+    if status >= 500:
+        known = _WITH_500.get(exchange_id)
+        return known is not None and known.match(said) is not None
+    if status >= 400:
+        return status not in _WALLS or status in _OWN_WALLS.get(exchange_id, ())
+    return 200 <= status < 300 and exchange_id not in _NEVER_WITH_200
 
 
 def _said(body: str) -> str:
