@@ -18,7 +18,11 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("ccxt")
 pytest.importorskip("cryptography")
 
-from recorded import Recorded, recorded
+import aiohttp
+from recorded import Recorded, recorded, sections
+
+from exgate_core.settings import Server, Settings
+from tests.support.serving import serving
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +135,16 @@ async def test_what_says_that_there_is_nothing_is_an_answer(gateway: Recorded) -
             if status != 200 or any(row and row != [{"bid": []}] for row in rows):
                 wrong.append((exchange, operation, status, found))
     assert not wrong
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 451])
+async def test_an_exchange_that_refuses_to_list_its_markets_is_away(venue: Any, tmp_path: Path, status: int) -> None:
+    """It isn't the caller who was refused, and nothing was sent."""
+    body = '{"code":-2015,"msg":"Not from where you are."}'
+    venue.state.faults = [{"times": -1, "status": status, "body": body}]
+    section = {"binance": sections(venue.url)["binance"]}
+    async with serving(Settings(server=Server(port=0, state_dir=str(tmp_path)), exchanges=section)) as running:
+        headers = {"Authorization": f"Bearer {(tmp_path / 'token').read_text().strip()}"}
+        async with aiohttp.ClientSession(running.url, headers=headers) as client:
+            found = await asked(Recorded(client, running.gateway, venue), "binance")
+    assert found == {name: (503, "not-sent" if name in ("place", "cancel") else "") for name in found}

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from exgate_core.client import Context
-from exgate_core.errors import FailedPrecondition, Refused
+from exgate_core.errors import FailedPrecondition, InvalidArgument, NotFound, Refused, Unavailable, Unimplemented
 
 from . import cache, slim
 from .bridge import Bridge
@@ -28,6 +28,9 @@ __all__ = ["close_client", "digits_lost", "fetch_listing", "known_listing", "ope
 _FRESH: Final = 600.0
 _TWO_LISTS: Final = frozenset({"mexc", "poloniex"})
 """Exchanges of whose two lists, spot and swaps, ccxt always asks for both: one that fails must not cost the other."""
+_MARGIN: Final = ("publicMarginGetCurrencyPairs", "publicMarginGetV2MarginCurrencies")
+"""Gate's and Bitget's lists of margin markets, which ccxt asks for beside those of spot: one that fails must not cost
+the other, and nothing here needs them."""
 _ORDERING: Final = re.compile(r"(?:create|edit|cancel)\w*[oO]rder\w*|(?:withdraw|transfer|borrow|repay)\w*")
 """ccxt's methods, under both of their names, that change something at an exchange."""
 
@@ -74,7 +77,10 @@ async def fetch_listing(context: Context, exchange_id: str) -> Listing:
             client.exgate = bridge
             return await bridge.run(lambda: _ask(client), lambda: Listing.of(client, context.clock.time()))
 
-    listing: Listing = (await ask(client, exchange_id, load))[0]
+    try:
+        listing: Listing = (await ask(client, exchange_id, load))[0]
+    except (Refused, NotFound, InvalidArgument, Unimplemented) as error:  # not of what the caller asked for
+        raise Unavailable(f"{exchange_id} lists no markets: {error.message}") from error
     path = cache.path(context, exchange_id)
     if path is not None:
         await anyio.to_thread.run_sync(cache.write, path, listing)
@@ -171,6 +177,9 @@ def _make(made: type[Any], context: Context, credentials: Any) -> Any:
     if "uid" in given:
         client.uid = str(given["uid"])
     client.has = {**client.has, "fetchCurrencies": False}
+    for name in _MARGIN:
+        if hasattr(client, name):
+            setattr(client, name, _no_markets)
     if context.sandbox:
         if not client.urls.get("test"):
             raise FailedPrecondition(f"{made.__name__} has no sandbox", reason="NO_SANDBOX")
@@ -179,6 +188,10 @@ def _make(made: type[Any], context: Context, credentials: Any) -> Any:
         for name in filter(_ORDERING.fullmatch, dir(made)):
             setattr(client, name, _no_keys)
     return client
+
+
+async def _no_markets(*_arguments: Any, **_named: Any) -> list[Any]:
+    return []
 
 
 async def _no_keys(*_arguments: Any, **_named: Any) -> None:
