@@ -70,10 +70,11 @@ def gemini(number: str, side: str, quantity: str, price: str, at: int) -> str:
     )
 
 
-def htx(*rows: tuple[str, str, str, str]) -> bytes:
+def htx(*rows: tuple[str, str, str, str, str]) -> bytes:
+    """Rows of id, trade id, amount, price and time."""
     data = ",".join(
-        f'{{"id":{number},"ts":1700000000{at},"tradeId":10209072{at},"amount":{amount},"price":{price},"direction":"buy"}}'
-        for number, amount, price, at in rows
+        f'{{"id":{number},"ts":1700000000{at},"tradeId":{trade_id},"amount":{amount},"price":{price},"direction":"buy"}}'
+        for number, trade_id, amount, price, at in rows
     )
     return packed(
         f'{{"ch":"market.btcusdt.trade.detail","ts":1700000000999,"tick":{{"id":105,"ts":1700000000999,"data":[{data}]}}}}'
@@ -311,16 +312,16 @@ SAMPLES = {
     "htx": Sample(
         "btcusdt",
         (
-            htx(("100500000012345678901234567", "0.003893", "9150.01", "123")),
+            htx(("100500000012345678901234567", "5957204", "0.003893", "9150.01", "123")),
             htx(
-                ("100500000012345678901234569", "2.0", "9150.02", "125"),
-                ("100500000012345678901234568", "1.1522E-4", "9150.010", "124"),
+                ("100532865385255757382474787", "5957206", "2.0", "9150.02", "124"),
+                ("100532865385255757466856372", "5957205", "1.1522E-4", "9150.010", "124"),
             ),
         ),
         (
-            ("100500000012345678901234567", "9150.01", "0.003893", 1_700_000_000_123, "buy"),
-            ("100500000012345678901234568", "9150.010", "0.00011522", 1_700_000_000_124, "buy"),
-            ("100500000012345678901234569", "9150.02", "2.0", 1_700_000_000_125, "buy"),
+            ("5957204", "9150.01", "0.003893", 1_700_000_000_123, "buy"),
+            ("5957205", "9150.010", "0.00011522", 1_700_000_000_124, "buy"),
+            ("5957206", "9150.02", "2.0", 1_700_000_000_124, "buy"),
         ),
         ack=lambda message: [
             packed(json.dumps({"id": message.get("id"), "status": "ok", "subbed": message.get("sub")}))

@@ -13,6 +13,8 @@ from exgate_core.models import Depth, DepthDelta, Level
 from .exact import text, whole
 
 _SIDES = ("bids", "asks")
+_COUNTS_SAY_NOTHING = frozenset({"cryptocom"})
+"""Exchanges that tell a count of orders of 0 beside an amount: there only an amount of 0 ends a level."""
 
 
 class BookTap:
@@ -30,12 +32,16 @@ class BookTap:
         self._told = False
         self._sequence = 0
         self._checksum = ""
+        self._counts = True
 
     def attach(self, exchange: Any) -> None:
         """Listen at the books that the copy will make."""
+        self._counts = exchange.id not in _COUNTS_SAY_NOTHING
         exchange.orderbooks = _Books(self._take)
         if exchange.id == "bitstamp":
             exchange.get_cache_index = _first_after
+        if exchange.id in _COUNTS_SAY_NOTHING:
+            exchange.counted_order_book = exchange.order_book
 
     def read(self, message: Any) -> Any:
         """Note what the frame says of itself."""
@@ -81,7 +87,7 @@ class BookTap:
         if len(delta) > 2 and not _counted(original):
             self._whole = True
         elif not self._whole:
-            gone = not delta[1] or (len(delta) > 2 and not delta[2])
+            gone = not delta[1] or (len(delta) > 2 and self._counts and not delta[2])
             changes[text(delta[0])] = "0" if gone else text(delta[1])
         original(delta)
 

@@ -18,7 +18,7 @@ from exgate_core.hookspecs import EmitDepth, EmitTrades, hookimpl
 from exgate_core.models import Depth, ExchangeCapabilities, Market, Trade
 
 from . import streams
-from .limits import BOOK_TIMES, UNTIMED, trades_max
+from .limits import BOOK_IDS, BOOK_TIMES, UNTIMED, trades_max
 from .loading import close_client, digits_lost, fetch_listing, known_listing, open_client, use_listing
 from .markets import Listing
 from .parse import depth_of, trades_of
@@ -87,11 +87,7 @@ class CcxtExchange:
         book, note = await ask(
             self.client, self.context.name, lambda: self.client.fetch_order_book(market.symbol, size)
         )
-        if self._row.id in BOOK_TIMES and isinstance(note.answer, dict):
-            book["timestamp"] = self.client.parse8601(note.answer.get(BOOK_TIMES[self._row.id]))
-        if self._row.id in UNTIMED:
-            book["timestamp"] = None
-        depth: Depth = self._read(note, lambda: depth_of(book))
+        depth: Depth = self._read(note, lambda: depth_of({**book, **self._told(note.answer)}))
         if not depth.bids and not depth.asks and note.empty_lists_read < 2:
             raise bad_answer(note.url, "there is no book in it")
         return depth
@@ -130,6 +126,16 @@ class CcxtExchange:
         if wrong and stated.exact:
             _log.warning("%s: the installed ccxt changes digits of %s: exact is false", self.context.name, wrong)
         self.capabilities = replace(stated, exact=not wrong)
+
+    def _told(self, answer: Any) -> dict[str, Any]:
+        """What an answer says of the time and the number of its book, where ccxt reads it otherwise."""
+        told: dict[str, Any] = {"timestamp": None} if self._row.id in UNTIMED else {}
+        if self._row.id in BOOK_TIMES and (time := answer.get(BOOK_TIMES[self._row.id])) is not None:
+            told["timestamp"] = self.client.parse8601(time) if isinstance(time, str) else time
+        if self._row.id in BOOK_IDS:
+            outer, inner = BOOK_IDS[self._row.id]
+            told["nonce"] = answer[outer].get(inner)
+        return told
 
     def _read(self, note: Note, parse: Any) -> Any:
         try:

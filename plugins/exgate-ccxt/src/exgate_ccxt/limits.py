@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["BOOK_TIMES", "CONTIGUOUS", "DEPTH_SIZES", "ORDERED", "UNTIMED", "depth_max", "trade_ids", "trades_max"]
+__all__ = [
+    "BOOK_IDS",
+    "BOOK_TIMES",
+    "CONTIGUOUS",
+    "DEPTH_SIZES",
+    "ORDERED",
+    "UNTIMED",
+    "depth_max",
+    "trade_ids",
+    "trades_max",
+]
 
 _BINANCE = (5, 10, 20, 50, 100, 500, 1000, 5000)
 _TO_1000 = _BINANCE[:-1]
@@ -46,8 +56,11 @@ WHOLE = frozenset(
 )
 """Exchanges that are told no size: they send what they have."""
 
-BOOK_TIMES: Mapping[str, str] = {"coinbaseexchange": "time"}
-"""Where an exchange's answer has the time of the book, in ISO 8601, which ccxt leaves out."""
+BOOK_TIMES: Mapping[str, str] = {"coinbaseexchange": "time", "gate": "update", "gateeu": "update"}
+"""Where an exchange's answer has the time of the book, for which ccxt has none, or that of the answer."""
+
+BOOK_IDS: Mapping[str, tuple[str, str]] = dict.fromkeys(("bybit", "bybiteu", "bybitid"), ("result", "u"))
+"""Where an exchange's answer has the number of the book's last change, which ccxt leaves out."""
 
 UNTIMED = frozenset({"bitfinex", "lbank"})
 """Exchanges that don't say of when a book is: ccxt writes our own time there."""
@@ -60,7 +73,7 @@ TRADES_MAX: Mapping[str, int] = {
 }
 """The most trades that may be asked for; absent = 1000, or ccxt cuts or sends no number."""
 
-CONTIGUOUS = frozenset({"binance", "binanceus", "coinbase", "coinbaseexchange"})
+CONTIGUOUS = frozenset({"binance", "binanceus", "coinbase", "coinbaseexchange", "htx"})
 """Trade ids are integers without holes, by market."""
 
 ORDERED = frozenset({"bitstamp", "gate", "gateeu", "gemini", "hitbtc", "kraken", "myokx", "okx", "okxus", "poloniex"})

@@ -26,9 +26,12 @@ _COMPUTED: Mapping[str, str | int] = {
 }
 """Where ccxt takes the absolute value of the amount: the field that holds it, or its place in a list."""
 
-_IDS: Mapping[str, str] = {"htx": "id"}
-"""Where ccxt reads one field as the id of a trade that was asked for, and another one of a trade of a stream: the one
-that both have."""
+_IDS: Mapping[str, tuple[str, ...]] = {"htx": ("trade-id", "tradeId"), "kucoin": ("tradeId", "sequence")}
+"""Where ccxt reads one field as the id of a trade that was asked for, and another one, or none, of a trade of a stream:
+the number that both have, under the names that it has there."""
+
+_TIMES: Mapping[str, str] = {"poloniex": "createTime"}
+"""Where ccxt takes the time at which a trade was sent: the field with that of the trade."""
 
 _SIDES: Mapping[object, Side] = {"buy": "buy", "sell": "sell"}
 _OTHER: Mapping[Side, Side] = {"buy": "sell", "sell": "buy"}
@@ -51,7 +54,7 @@ def trades_of(trades: Iterable[Mapping[str, Any]], exchange_id: str) -> list[Tra
 
 def trade_of(trade: Mapping[str, Any], exchange_id: str = "") -> Trade:
     """One unified trade. Raises ValueError where price, amount or time is missing."""
-    price, time = text(trade["price"]), whole(trade["timestamp"])
+    price, time = text(trade["price"]), _time(trade, exchange_id)
     amount = text(raw_amount(trade, exchange_id) or trade["amount"])
     if not price or not amount or not time:
         raise ValueError("a trade without price, amount or time")
@@ -59,7 +62,7 @@ def trade_of(trade: Mapping[str, Any], exchange_id: str = "") -> Trade:
     if side is not None and exchange_id in _MAKERS_SIDE:
         side = _OTHER[side]
     return Trade(
-        id=_id(trade.get("id"), trade.get("info"), _IDS.get(exchange_id, "")),
+        id=_id(trade.get("id"), trade.get("info"), _IDS.get(exchange_id, ())),
         price=price,
         qty=amount,
         time=time,
@@ -97,10 +100,17 @@ def _levels(side: Sequence[Sequence[Any]]) -> list[Level]:
     return found
 
 
-def _id(value: object, info: object, key: str) -> str:
+def _time(trade: Mapping[str, Any], exchange_id: str) -> int:
+    key, info = _TIMES.get(exchange_id), trade.get("info")
+    own = info.get(key) if key is not None and isinstance(info, Mapping) else None
+    return whole(trade["timestamp"] if own is None else own)
+
+
+def _id(value: object, info: object, keys: tuple[str, ...]) -> str:
     """The exchange's own id; ccxt makes one up of time, price and amount where there is none (MEXC)."""
-    if key and isinstance(info, Mapping) and info.get(key) is not None:
-        return str(info[key])
+    own = next((str(info[key]) for key in keys if info.get(key) is not None), "") if isinstance(info, Mapping) else ""
+    if own:
+        return own
     if value is None:
         return ""
     made = str(value)

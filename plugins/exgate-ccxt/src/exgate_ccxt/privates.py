@@ -38,6 +38,11 @@ _ENDS: Final = ("expired", "rejected")
 _PART_CANCELED: Final = re.compile("partial(ly)?[_ -]?cancel")
 _UNDER_WAY: Final = re.compile(r"pend\w*cancel|cancel\w*pend|cancell?ing")
 _PRICES: Final = ("price", "limitprice", "px", "rate")
+_FILLED: Final = (
+    *("filled", "filledamount", "filledsize", "filledqty", "filledquantity", "filledvolume", "fieldamount"),
+    *("executedqty", "executedamount", "executedvolume", "executedquantity", "cumexecqty", "cumulativequantity"),
+    *("volexec", "accfillsz", "dealsize", "dealstock", "dealamount", "basevolume"),
+)
 _AMOUNTS: Final = ("amount", "origqty", "vol", "sz", "size", "quantity", "qty", "volume", "orderqty", "basesize")
 _TYPE_KEYS: Final = ("ordertype", "ordtype", "type")
 _MANNERS: Final = (*_TYPE_KEYS, "timeinforce", "tif", "force", "execinst", "oflags")
@@ -66,7 +71,7 @@ def _balance(asset: str, row: Mapping[str, Any]) -> Balance:
         used = subtract(total, free)
     if not asset or not (free or total or used):
         raise ValueError(f"a balance without an asset or a number: {asset}")
-    return Balance(asset=asset, available=free or total, frozen=used)
+    return Balance(asset=asset, available=free or total, frozen=used or "0")
 
 
 def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
@@ -97,7 +102,7 @@ def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
             filled,
             "" if bought else amount,
         ),
-        filled=_written(filled, leaves, ()) if filled else "",
+        filled=_written(filled, leaves, _FILLED) if filled else "",
         remaining=_number(answer.get("remaining")),
         client_order_id=client_id_in(exchange_id, str(answer.get("clientOrderId") or "")),
         time=whole(answer.get("timestamp")),
@@ -161,7 +166,7 @@ def _written(number: str, leaves: list[tuple[str, str]], keys: tuple[str, ...]) 
     sizes = ((key, found.removeprefix("-")) for key, found in leaves)  # Bitfinex sells a negative amount
     equal = [(key, found) for key, found in sizes if _same(found, number)]
     best = next((found for key, found in equal if key in keys), "")
-    return plain(best or (equal[0][1] if equal else number))
+    return plain(best or (equal[0][1] if equal and _more(number) else number))
 
 
 def _ordered(amount: str, leaves: list[tuple[str, str]], *, bought: bool) -> str:
