@@ -56,7 +56,7 @@ def cli() -> None:
 @click.pass_obj
 def serve(options: Options, host: str | None, port: int | None) -> None:
     """Run the gateway until it is told to stop."""
-    from . import logs, plugins, server, watchdog
+    from . import checks, logs, plugins, server, watchdog
 
     watchdog.collect_less()
     logs.log_to_stderr()
@@ -65,6 +65,7 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     settings = options.settings(warn=True)
     logs.set_level(settings.server.log_level)
     catalogue = plugins.load_catalogue(settings.plugins.load, options.plugins_dir)
+    checks.log(settings, catalogue)
     server.serve(settings, catalogue, ready=say, step=_crash_step(os.environ.get("EXGATE_CRASH_AT", "")))
 
 

@@ -31,10 +31,12 @@ class SettingsError(ExGateError):
 class Secret:
     """A secret text. It shows as ``***`` wherever it is printed, logged or formatted."""
 
-    __slots__ = ("__weakref__", "_fetch", "_text")
+    __slots__ = ("__weakref__", "_fetch", "_text", "runs")
 
-    def __init__(self, text: str | Callable[[], str]) -> None:
+    def __init__(self, text: str | Callable[[], str], *, runs: bool = False) -> None:
         _ALIVE.add(self)
+        self.runs = runs
+        """Whether a command prints it, which may take its time or ask somebody."""
         self._text = text if isinstance(text, str) else None
         self._fetch = None if isinstance(text, str) else text
 
@@ -100,11 +102,14 @@ def secret_of(value: object, where: str) -> Secret:
     if kind == "command":
         if not isinstance(reference, list) or not reference or not all(isinstance(part, str) for part in reference):
             raise ValueError("command: expected a list of texts: the program and its arguments")
-        return Secret(lambda: _checked(_from_command(reference, where), f"{where}: the command {reference[0]!r}"))
+        return Secret(
+            lambda: _checked(_from_command(reference, where), f"{where}: the command {reference[0]!r}"), runs=True
+        )
     if not isinstance(reference, str) or not reference:
         raise ValueError(f"{kind}: expected a text")
     if kind == "env":
-        return Secret(lambda: _checked(os.environ.get(reference, ""), f"{where}: environment variable {reference}"))
+        named, fix = f"{where}: environment variable {reference}", "; set it for the process that runs exgate"
+        return Secret(lambda: _checked(os.environ.get(reference, ""), named, fix))
     return Secret(lambda: _checked(_from_file(reference, where), f"{where}: the file {reference}"))
 
 
@@ -113,7 +118,7 @@ def _from_file(path: str, where: str) -> str:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
-        raise SettingsError(f"{where}: the file {path} can't be read: {reason}") from None
+        raise SettingsError(f"{where}: the file {path} can't be read: {reason}; make it, or name another") from None
 
 
 def _from_command(command: list[str], where: str) -> str:
@@ -132,8 +137,8 @@ def _from_command(command: list[str], where: str) -> str:
     return text
 
 
-def _checked(text: str, source: str) -> str:
+def _checked(text: str, source: str, fix: str = "") -> str:
     stripped = text.removesuffix("\n").removesuffix("\r")
     if not stripped:
-        raise SettingsError(f"{source} is empty or not set")
+        raise SettingsError(f"{source} is empty or not set{fix}")
     return stripped

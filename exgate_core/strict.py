@@ -27,8 +27,14 @@ def convert(data: Mapping[str, Any], into: type[T], origin: Callable[[str], str]
     """
     for place, known in _unknown(inspect.type_info(into), data, path):
         raise unknown_key(origin, place, known)
+
+    def custom(kind: type, value: object) -> object:
+        key = next((name for name, found in data.items() if found is value), "")
+        place = ".".join(filter(None, (path, key)))
+        return _custom(kind, value, at(origin(place), place))
+
     try:
-        return msgspec.convert(data, into, dec_hook=lambda kind, value: _custom(kind, value, at(origin(path), path)))
+        return msgspec.convert(data, into, dec_hook=custom)
     except msgspec.ValidationError as error:
         found = _PLACE.fullmatch(str(error))
         assert found is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from .verbs import Options, common, say
 if TYPE_CHECKING:
     from .plugins import Catalogue, PluginReport
     from .rows import Row
-    from .settings import Section, Settings
+    from .settings import Settings
 
 _LISTED = ("id", "state", "account", "symbol", "side", "order_id", "client_order_id", "created")
 
@@ -94,9 +93,11 @@ def _show_plugins(options: Options) -> None:
 @common
 @click.pass_obj
 def check(options: Options) -> int:
-    """Check the settings and the plugins; opens and sends nothing."""
+    """Find what would keep the gateway from starting or an order from being placed; opens and sends nothing."""
+    from .checks import problems
+
     settings = options.settings(warn=True)
-    found = list(_problems(settings, _catalogue(options, settings)))
+    found = list(problems(settings, _catalogue(options, settings), commands=True))
     text = "\n".join(found) or f"fine: {settings.path or 'no settings file, all defaults'}"
     options.print({"settings": str(settings.path or ""), "problems": found}, text)
     return 2 if found else 0
@@ -132,36 +133,6 @@ def _serves(report: PluginReport) -> str:
 
 def _problem(report: PluginReport) -> str:
     return f"refused: {report.refused}" if report.refused else report.clash
-
-
-def _problems(settings: Settings, catalogue: Catalogue) -> Iterator[str]:
-    from .access import check_bind
-    from .secrets import SettingsError
-
-    try:
-        check_bind(settings.server)
-    except ExGateError as error:
-        yield f"server: {error.message}"
-    for report in catalogue.reports:
-        if report.refused:
-            yield f"plugin {report.package}: {report.refused}"
-    for name, section in settings.exchanges.items():
-        try:
-            _check_section(settings, catalogue, name, section)
-        except SettingsError as error:
-            yield error.message  # names the key itself
-        except ExGateError as error:
-            yield f"exchanges.{name}: {error.message}"
-
-
-def _check_section(settings: Settings, catalogue: Catalogue, name: str, section: Section) -> None:
-    from .settings import plugin_settings
-
-    offers = catalogue.public(section.exchange, section.plugin)
-    if section.credentials is not None or section.account:
-        offers = (*offers, catalogue.private(name, section))
-    for offer in offers:
-        plugin_settings(settings, name, offer.settings, [other.settings for other in catalogue.beside(section)])
 
 
 def _journal_path(options: Options) -> Path:

@@ -27,8 +27,8 @@ LAYERS = {
     "orders": "rows outcomes client_ids rules journal_file journal drafts lookups endings errands cancels orders",
     "whole": "lives accounts settling wrapping opening entry gateway",
     "doors": "grants rates access caps operations replies incoming audit openapi endpoints streams app",
-    "outside": "heads protocols connections watchdog server asgi remote tables oneshot logs verbs commands following "
-    "pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
+    "outside": "heads protocols connections watchdog server asgi remote tables oneshot logs checks verbs commands "
+    "following pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
 }
 """Every room imports only from its own layer, without a circle, and from those above."""
 

@@ -238,7 +238,7 @@ def test_a_secret_that_cannot_be_fetched_says_which(tmp_path: Path, reference: s
     assert secret is not None
     with pytest.raises(SettingsError) as caught:
         secret.reveal()
-    assert str(caught.value).startswith(f"{path}: exchanges.a: {said}")
+    assert str(caught.value).startswith(f"{path}: exchanges.a.api_key: {said}")
 
 
 def test_credentials_are_told_apart_by_every_part() -> None:
