@@ -11,11 +11,14 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from . import errors
 from .errors import ExGateError, NotSent
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 Params = Sequence[tuple[str, str]]
 Show = Callable[[bytes], None]
@@ -31,6 +34,8 @@ class Reply(NamedTuple):
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    token: str = ""
+    """For people: where the token that was sent came from, or that none was; empty = no token was needed."""
 
     def json(self) -> Any:
         """The decoded body; numbers with a point stay text, so that no digit is lost."""
@@ -64,6 +69,8 @@ class Target(NamedTuple):
     uds: str = ""
     """A Unix socket instead of the host and port of ``url``."""
     token: str = ""
+    token_from: str = ""
+    """For people: where the token came from, or why there is none."""
     certificate: str = ""
     """A PEM file to trust besides the system's, for a gateway with a certificate of its own."""
 
@@ -87,7 +94,7 @@ class Remote:
         with closing(self._connect()) as connection:
             try:
                 connection.request(method, self._path(path, params), data, headers)
-                return _reply(connection.getresponse())
+                return _reply(connection.getresponse(), self._target.token_from)
             except http.client.HTTPException as error:
                 raise ConnectionError(str(error) or type(error).__name__) from None
 
@@ -95,7 +102,7 @@ class Remote:
         """See ``Door``."""
         with closing(self._connect()) as connection:
             try:
-                with _upgrade(connection, self._path(path, params), self._headers()) as fp:
+                with _upgrade(connection, self._path(path, params), self._headers(), self._target.token_from) as fp:
                     connection.sock.settimeout(None)
                     connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                     return _read_frames(connection.sock, fp, show)
@@ -146,32 +153,46 @@ def error_of(reply: Reply) -> ExGateError:
         if header in reply.headers
     }
     reason = reply.headers.get("exgate-reason", "")
+    if reply.token and (reply.status == 401 or reason == "TOKEN_SCOPE"):
+        message = f"{message.rstrip('.')}; this command {reply.token}."
     return _class_of(reason, code, reply.status)(message, reason=reason, metadata=metadata, status=reply.status)
 
 
-def target_of(settings: Any, url: str, state_dir: Path) -> Target:
+def target_of(settings: Settings, url: str, state_dir: Path) -> Target:
     """Where the gateway of these settings is, or the one at ``url``.
 
-    The token is EXGATE_TOKEN, else the one in the state folder; that one goes to this machine only.
+    The token is EXGATE_TOKEN, else the one in the state folder; that one goes to the gateway of these settings only.
     """
+    own = _own_target(settings)
+    target = own if not url or (_place(url) == _place(own.url) and not own.uds) else Target(url)
+    if given := os.environ.get("EXGATE_TOKEN", ""):
+        return target._replace(token=given, token_from="sent the token in EXGATE_TOKEN")
+    if target is not own:
+        text = f"sent no token: EXGATE_TOKEN isn't set, and {url} isn't the gateway of these settings ({own.url})"
+        return target._replace(token_from=text)
+    file = state_dir / "token"
+    try:
+        return target._replace(token=file.read_text().strip(), token_from=f"sent the token in {file}")
+    except OSError as error:
+        text = f"sent no token: EXGATE_TOKEN isn't set, and {file} can't be read ({error.strerror})"
+        return target._replace(token_from=text)
+
+
+def _own_target(settings: Settings) -> Target:
     server = settings.server
-    token = os.environ.get("EXGATE_TOKEN", "")
-    if url:
-        host = urlsplit(url).hostname or ""
-        return Target(url, token=token or (_token_file(state_dir) if host in _LOOPBACK else ""))
     certificate = "" if server.tls in ("", "at-proxy") else server.tls.rpartition(":")[0]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)
     name = f"[{host}]" if ":" in host else host
     where = "localhost" if server.uds else f"{name}:{server.port}"
     address = f"{'https' if certificate else 'http'}://{where}{server.root_path}"
-    return Target(address, server.uds, token or _token_file(state_dir), certificate)
+    return Target(address, server.uds, certificate=certificate)
 
 
-def _token_file(state_dir: Path) -> str:
-    try:
-        return (state_dir / "token").read_text().strip()
-    except OSError:
-        return ""
+def _place(url: str) -> tuple[str, str, int, str]:
+    """Equal for two spellings of one address."""
+    parts = urlsplit(url)
+    host = "localhost" if parts.hostname in _LOOPBACK else parts.hostname or ""
+    return parts.scheme, host, parts.port or {"https": 443}.get(parts.scheme, 80), parts.path.rstrip("/")
 
 
 def _class_of(reason: str, code: int, status: int) -> type[ExGateError]:
@@ -193,13 +214,15 @@ def _unix_socket(path: str, timeout: float) -> socket.socket:
     return sock
 
 
-def _reply(response: http.client.HTTPResponse) -> Reply:
+def _reply(response: http.client.HTTPResponse, token_from: str) -> Reply:
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Reply(response.status, headers, response.read())
+    return Reply(response.status, headers, response.read(), token_from)
 
 
 @contextmanager
-def _upgrade(connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> Iterator[Any]:
+def _upgrade(
+    connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str], token_from: str
+) -> Iterator[Any]:
     """Ask for a WebSocket; gives the file to read its frames from. A refusal carries a Status body."""
     key = b64encode(os.urandom(16)).decode()
     handshake = {
@@ -211,7 +234,7 @@ def _upgrade(connection: http.client.HTTPConnection, path: str, headers: Mapping
     connection.request("GET", path, headers={**headers, **handshake})
     with closing(connection.getresponse()) as response:
         if response.status != http.client.SWITCHING_PROTOCOLS:
-            raise error_of(_reply(response))
+            raise error_of(_reply(response, token_from))
         yield response.fp
 
 

@@ -110,17 +110,46 @@ def test_each_order_has_a_key_of_its_own(fake: FakeGateway, capsys: pytest.Captu
     assert first and first != second
 
 
-def test_the_token_goes_to_this_machine_only(fake: FakeGateway, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    state = home / "state"
-    state.mkdir()
-    (state / "token").write_text("t0ken\n")
-    fake.answer(200, {"balances": []})
-    run("balances", "x", "--url", fake.url, "-s", f"server.state_dir={state}", capsys=capsys)
-    assert fake.asked[0].headers["Authorization"] == "Bearer t0ken"
-    from exgate_core import remote, settings
+@pytest.fixture
+def state(home: Path) -> Path:
+    """A state folder with a token."""
+    (home / "state").mkdir()
+    (home / "state" / "token").write_text("t0ken\n")
+    return home / "state"
 
-    elsewhere = remote.target_of(settings.Settings(), "https://gateway.example", state)
-    assert elsewhere.token == ""
+
+@pytest.mark.parametrize(
+    ("server", "url", "sent"),
+    [
+        ("port=PORT", "http://127.0.0.1:PORT", True),
+        ("port=PORT", "http://localhost:PORT/", True),
+        ("port=PORT", "", True),
+        ("port=1", "http://127.0.0.1:PORT", False),
+        ("port=0", "http://127.0.0.1:PORT", False),
+        ("port=PORT", "http://127.0.0.1:PORT/other", False),
+        ("host=127.0.0.2", "http://127.0.0.1:PORT", False),
+    ],
+)
+def test_the_token_of_a_state_folder_goes_to_the_gateway_of_these_settings_only(
+    server: str, url: str, sent: bool, fake: FakeGateway, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = fake.url.rpartition(":")[2]
+    own = ("-s", f"server.state_dir={state}", "-s", f"server.{server.replace('PORT', port)}")
+    fake.fail(401, 16, "UNAUTHENTICATED")
+    code, _, err = run("balances", "x", "--url", url.replace("PORT", port), *own, capsys=capsys)
+    assert (code, fake.asked[0].headers.get("Authorization")) == (7, "Bearer t0ken" if sent else None)
+    assert "t0ken" not in err
+    assert (f"sent the token in {state / 'token'}" if sent else "sent no token: EXGATE_TOKEN isn't set") in err
+
+
+def test_a_token_that_was_given_goes_where_it_was_told_to(
+    fake: FakeGateway, state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXGATE_TOKEN", "g1ven")
+    fake.fail(403, 7, "TOKEN_SCOPE")
+    code, _, err = run("balances", "x", "--url", fake.url, "-s", f"server.state_dir={state}", capsys=capsys)
+    assert (code, fake.asked[0].headers["Authorization"]) == (7, "Bearer g1ven")
+    assert "sent the token in EXGATE_TOKEN" in err and "g1ven" not in err
 
 
 # How it ends
@@ -137,7 +166,6 @@ def test_the_token_goes_to_this_machine_only(fake: FakeGateway, home: Path, caps
         (429, 8, "RATE_LIMITED", 5),
         (503, 14, "EXCHANGE_UNAVAILABLE", 5),
         (504, 4, "DEADLINE_EXCEEDED", 5),
-        (401, 16, "UNAUTHENTICATED", 7),
         (403, 7, "PERMISSION_DENIED", 7),
         (500, 13, "INTERNAL", 1),
     ],
