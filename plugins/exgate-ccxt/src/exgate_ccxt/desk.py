@@ -177,7 +177,7 @@ class Desk:
 
     async def _listed(self, name: str, market: Market | None, params: Mapping[str, Any]) -> list[Order]:
         symbol = market.symbol if market is not None else None
-        page, found = page_of(self.name), dict[str, Order]()
+        page, found = page_of(self.name), dict[tuple[str, str], Order]()
         query = {**params, **_KIND.get(self.name, {})}
         for number in range(1, _MOST_PAGES):
             limit = page.size if page is not None else None
@@ -185,8 +185,8 @@ class Desk:
             work = functools.partial(getattr(self.client, name), symbol, None, limit, query)
             rows = await self.call(intent, "data", work)
             orders = self._orders(intent, rows)
-            fresh = [order for order in orders if order.order_id not in found]
-            found |= {order.order_id: order for order in fresh}
+            fresh = {key: order for order in orders if (key := (order.symbol, order.order_id)) not in found}
+            found |= fresh
             if page is None or not fresh or not (following := _next(page, number, rows, intent.body)):
                 break
             query = {**query, page.param: following}
