@@ -43,6 +43,7 @@ class Account:
         trading: bool,
         settle: float | None,
         deadline: float,
+        exchange_now: Callable[[], int],
     ) -> None:
         self.name = name
         self.identity = identity
@@ -51,6 +52,8 @@ class Account:
         self.capabilities = capabilities
         self.trading = trading
         self.settle = capabilities.settle if settle is None else settle
+        self.exchange_now = exchange_now
+        """The exchange's own time, ms since the epoch; 0 = nobody has measured it."""
         self._deadline = deadline
         self._hooks = compose(AccountHooks, [adapter])
         self._words: set[str] = set()

@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup
 
 from .budget import Budget
 from .clock import Clock, Runtime, Sleep
+from .exchange_clock import ExchangeClock
 
 if TYPE_CHECKING:
     from .fetch import Http, Response
@@ -52,12 +53,15 @@ class Transport:
         cache: Path | None = None,
         state: Path | None = None,
         log: logging.Logger | None = None,
+        exchange_clock: ExchangeClock | None = None,
     ) -> None:
         self.budget = budget
         """Shared by everything that leaves from this address for this exchange."""
         self.runtime = runtime
         self.deadline = deadline
         """Seconds that a request may take if nobody says otherwise."""
+        self.exchange_clock = exchange_clock or ExchangeClock(runtime.clock, "", "the exchange")
+        """What the adapters reported of the exchange's time."""
         self.log = log or logging.getLogger("exgate.client")
         self._prefix = upstream_prefix and upstream_prefix.rstrip("/") + "/"
         self._proxy = proxy
@@ -143,7 +147,12 @@ class Transport:
             sandbox=self._sandbox,
             cache=self._cache,
             state=self._state,
+            report_time=self.exchange_clock.report,
         )
+
+
+def _unheard(milliseconds: float) -> None:
+    """Where nobody keeps the exchange's time."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +189,9 @@ class Context:
     """A folder for what may be lost: market lists, say. None = nothing is kept."""
     state: Path | None = None
     """A folder of this exchange alone for what must outlive the process; it need not exist. None = nothing is kept."""
+    report_time: Callable[[float], None] = field(default=_unheard, repr=False)
+    """``report_time(ms)``: tell what the exchange's clock says now, ms since the epoch, whenever you have asked for it.
+    Orders are told apart by that clock, and a machine whose own is off by more than 5 s is reported."""
 
 
 def check_url(url: str, scheme: str) -> None:

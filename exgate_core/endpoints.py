@@ -196,6 +196,7 @@ def _exchange_row(gateway: Any, name: str, standing: Mapping[str, Any]) -> Mappi
         "state": "open" if name in gateway.entries else standing["exchanges"].get(name, "closed"),
         "account": standing["accounts"].get(name, ""),
         "problem": standing["problems"].get(name, ""),
+        "clock_skew": gateway.clock_skew(name),
         "plugins": [{"name": offer.distribution, "version": offer.version} for offer in offers],
         "operations": sorted(set().union(*(offer.operations for offer in offers))),
     }

@@ -83,7 +83,7 @@ class Gateway:
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether requests are welcome, and how every name stands that the settings have or that was asked for.
 
-        ``problems`` holds the words for what ``exchanges`` or ``accounts`` call failed.
+        ``problems`` holds the words for what ``exchanges`` or ``accounts`` call failed, and for a clock that is wrong.
         """
         problem, damage = self._journal.problem, self._journal.damage
         standing = self._standing()
@@ -108,8 +108,21 @@ class Gateway:
             | {name: life.state for name, life in exchanges.items()},
             "accounts": dict.fromkeys(keyed & set(self._refused), "failed")
             | {name: life.state for name, life in accounts.items()},
-            "problems": self._refused | {name: error.message for name, error in failed.items() if error},
+            "problems": self._clock_problems()
+            | self._refused
+            | {name: error.message for name, error in failed.items() if error},
         }
+
+    def clock_skew(self, name: str) -> float | None:
+        """Seconds by which this machine's clock is ahead of the exchange's; None = not open, or never measured."""
+        life = self._openings.named.get(name)
+        skew = life.current.transport.exchange_clock.skew if life is not None and life.current is not None else None
+        return None if skew is None else round(skew, 3)
+
+    def _clock_problems(self) -> dict[str, str]:
+        lives = {name: life.current for name, life in self._openings.named.items() if life.current is not None}
+        clocks = {name: public.transport.exchange_clock for name, public in lives.items()}
+        return {name: clock.problem for name, clock in clocks.items() if clock.problem}
 
     async def start(self, tasks: TaskGroup) -> None:
         """Begin to open what the settings name, to pin what they pull and to settle what an earlier run left open.

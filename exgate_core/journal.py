@@ -110,10 +110,13 @@ class Journal:
         """Write the intent, durable on return; or the row that stands in its way."""
         return await self._submit("journal.intent", lambda connection: self._claim(connection, draft))
 
-    async def mark_sent(self, row: Row) -> int:
-        """Mark, durably, that the order may now be at the exchange; the time of the mark in ms."""
+    async def mark_sent(self, row: Row, there: int = 0) -> int:
+        """Mark, durably, that the order may now be at the exchange; the time of the mark in ms.
+
+        ``there``: the exchange's own time, in ms; 0 = nobody has measured it.
+        """
         now = self._now()
-        await self._submit("journal.sent", lambda connection: rows.mark_sent(connection, row.id, now))
+        await self._submit("journal.sent", lambda connection: rows.mark_sent(connection, row.id, now, there))
         return now
 
     async def decide(self, row: Row, state: str, order_id: str = "", answer: str = "", *, was: str = "") -> None:

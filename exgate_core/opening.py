@@ -20,6 +20,7 @@ from .client import Transport
 from .clock import Runtime
 from .errors import ExGateError
 from .exchange import Exchange, open_exchange
+from .exchange_clock import ExchangeClock
 from .feeds import Feeds
 from .hooking import entered, hook_names
 from .hookspecs import ExchangeHooks
@@ -133,7 +134,8 @@ class Openings:
         capabilities = stated[0][1] if stated else ExchangeCapabilities()
         names = self._names(section, offers)
         label = self._label(section, names)
-        async with self._transport(section, capabilities, names) as transport:
+        exchange_clock = ExchangeClock(runtime.clock, label, section.exchange)
+        async with self._transport(section, capabilities, names, exchange_clock) as transport:
             adapters = [(self._adapter(name, section, offer, transport), capable) for offer, capable in stated]
             async with (
                 open_exchange(section.exchange, adapters, deadline, label) as exchange,
@@ -180,11 +182,10 @@ class Openings:
         if credentials is not None:
             # a file or a command may stand behind a secret: it must not hold the loop
             await anyio.to_thread.run_sync(lambda: credentials.fingerprint)
-        async with self._transport(section, public.exchange.capabilities, [name]) as transport:
-            own = self._own_settings(name, section, offer)
+        async with self._private_transport(name, section, offer, public) as transport:
             context = transport.context(
                 section.exchange,
-                own,
+                self._own_settings(name, section, offer),
                 credentials=credentials,
                 exchange=public.exchange,
                 log=_log_of(offer, name),
@@ -199,6 +200,7 @@ class Openings:
                 trading=trading,
                 settle=section.settle,
                 deadline=deadline,
+                exchange_now=transport.exchange_clock.now_ms,
             )
             async with entered(adapter), anyio.create_task_group() as tasks:
                 await tasks.start(self._reconcile, account)
@@ -213,7 +215,18 @@ class Openings:
         except ExGateError as error:
             _log.error("%s: orders of an earlier run were not looked up: %s", account.name, error.message)
 
-    def _transport(self, section: Section, capabilities: ExchangeCapabilities, names: Sequence[str]) -> Transport:
+    def _private_transport(self, name: str, section: Section, offer: Offer, public: Public) -> Transport:
+        # a simulation's orders are dated by this machine, whatever exchange it stands on
+        exchange_clock = public.transport.exchange_clock if offer.account_capabilities.real else None
+        return self._transport(section, public.exchange.capabilities, [name], exchange_clock)
+
+    def _transport(
+        self,
+        section: Section,
+        capabilities: ExchangeCapabilities,
+        names: Sequence[str],
+        exchange_clock: ExchangeClock | None,
+    ) -> Transport:
         address = (section.exchange, section.sandbox, section.proxy)
         if address not in self._budgets:
             # sections may name different plugins: the best one's figure counts, whichever of them opens first
@@ -231,6 +244,7 @@ class Openings:
             cache=state_dir(self._settings) / "cache",
             state=state_dir(self._settings) / "exchanges" / names[0],
             log=logging.getLogger(f"exgate.client.{names[0]}"),
+            exchange_clock=exchange_clock,
         )
 
     async def _keep_markets(self, exchange: Exchange, label: str) -> None:

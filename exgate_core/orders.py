@@ -289,10 +289,11 @@ class Orders:
 
     async def _send_once(self, errand: Errand, row: Row, request: OrderRequest, until: float) -> Verdict:
         try:
-            sent_ms = await self._journal.mark_sent(row)
+            sent_there = errand.account.exchange_now()
+            sent_ms = await self._journal.mark_sent(row, sent_there)
         except JournalError as error:
             return endings.unwritable(error)
-        errand.row = structs.replace(row, state=rows.SENT, sent=sent_ms)
+        errand.row = structs.replace(row, state=rows.SENT, sent=sent_ms, sent_there=sent_there)
         if errand.expired or self._now() >= until:
             return Verdict(rows.NOT_SENT, error=outcomes.not_sent("the deadline passed before it could be sent"))
         errand.phase = "sending"
@@ -351,9 +352,15 @@ class Orders:
     def _times(self, account: Account, row: Row) -> Times:
         """For a row of the past: its send may have taken all of its time."""
         longest = self._send_limit + account.settle
-        left = longest - (self._now_ms() - row.sent) / 1000
+        left = longest - self._since_sent(account, row)
         sure_at = self._now() + min(max(left, 0.0), longest)
         return Times(sure_at, sure_at + self._reconcile_deadline)
+
+    def _since_sent(self, account: Account, row: Row) -> float:
+        """Seconds since an order was sent, as far as no clock that was set since can make them more."""
+        here = self._now_ms() - row.sent
+        there = account.exchange_now() - row.sent_there if row.sent_there else here
+        return min(here, there, self._journal.age_ms(row)) / 1000
 
     def _answer(self, errand: Errand, verdict: Verdict, joined: bool) -> Placed:
         row = errand.row

@@ -48,6 +48,10 @@ class Account(Protocol):
     @property
     def settle(self) -> float: ...
 
+    def exchange_now(self) -> int:
+        """The exchange's own time, ms since the epoch; 0 = nobody has measured it."""
+        ...
+
     def has(self, operation: str) -> bool:
         """Whether the adapter serves the operation."""
         ...

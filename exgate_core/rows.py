@@ -73,6 +73,8 @@ class Row(Struct, frozen=True, array_like=True):
     """The refusal as JSON: what a replay is told."""
     witnessed: int
     """When it was made on the journal's own clock, which no jump of the machine's clock moves."""
+    sent_there: int = 0
+    """``sent`` on the exchange's clock; 0 = nobody had measured that."""
 
     @property
     def undecided(self) -> bool:
@@ -118,6 +120,7 @@ CREATE TABLE orders (
     delivered INTEGER NOT NULL,
     answer TEXT NOT NULL,
     witnessed INTEGER NOT NULL,
+    sent_there INTEGER NOT NULL,
     checksum INTEGER NOT NULL,
     UNIQUE (account, key)
 );
@@ -176,11 +179,11 @@ def migrate(connection: sqlite3.Connection, now: int) -> None:
     """
     drops = "".join(f"DROP INDEX {name};" for name in _OLD_INDEXES)
     _run_all(connection, f"BEGIN IMMEDIATE;{drops}ALTER TABLE orders RENAME TO earlier;DROP TABLE alive;{_ORDERS}")
-    old = ", ".join(_FIELDS[:-1])
+    old = ", ".join(_FIELDS[: _FIELDS.index("witnessed")])
     created = _FIELDS.index("created")
     for columns in connection.execute(f"SELECT {old} FROM earlier ORDER BY id"):
         made = columns[created] if isinstance(columns[created], int) else now
-        values = (*map(_storable, columns), min(max(made, now - KEPT_MS // 2), now))
+        values = (*map(_storable, columns), min(max(made, now - KEPT_MS // 2), now), 0)
         connection.execute(_INSERT, (*values, _checksum(values[1:])))
     _run_all(connection, f"DROP TABLE earlier;{_ALIVE}")
     keep_alive(connection, Mark(now, now, 0))
@@ -266,11 +269,11 @@ def _rival(connection: sqlite3.Connection, draft: Draft) -> Row | None:
     return next((row for row in rivals if row.state not in harmless), None)
 
 
-def mark_sent(connection: sqlite3.Connection, row_id: int, now: int) -> None:
-    """From here on the order may be at the exchange."""
+def mark_sent(connection: sqlite3.Connection, row_id: int, now: int, there: int) -> None:
+    """From here on the order may be at the exchange; ``there``: the time on its clock, 0 = not known."""
     row = _intact(connection, row_id)
     if row is not None:
-        write(connection, structs.replace(row, state=SENT, sent=now), ("state", "sent"))
+        write(connection, structs.replace(row, state=SENT, sent=now, sent_there=there), ("state", "sent", "sent_there"))
 
 
 def decide(

@@ -221,10 +221,10 @@ async def test_pull_trade_pins_and_delete_unpins(app: Any, gateway: FakeGateway,
 
 async def test_what_lies_beyond_the_seed(app: Any, gateway: FakeGateway) -> None:
     rows = (await ask(app, "GET", "/v1/exchanges")).json["exchanges"]
-    told = ("name", "exchange", "state", "account", "problem")
+    told = ("name", "exchange", "state", "account", "problem", "clock_skew")
     assert [[row[name] for name in told] for row in rows] == [
-        ["main", "paper", "failed", "", "no keys"],
-        ["paper", "paper", "open", "open", ""],
+        ["main", "paper", "failed", "", "no keys", None],
+        ["paper", "paper", "open", "open", "", 0.25],
     ]
     assert rows[1]["plugins"] == [{"name": "exgate-paper", "version": "1.0"}]
     assert rows[1]["operations"] == ["depth"]

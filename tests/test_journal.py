@@ -70,7 +70,7 @@ async def test_rows_outlive_the_process(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     async with Journal(path) as journal:
         claim = await journal.claim(draft(client_order_id="up", caller_id="mine"))
-        sent_at = await journal.mark_sent(claim.row)
+        sent_at = await journal.mark_sent(claim.row, 1_700_000_000_000)
         await journal.decide(claim.row, rows.PLACED, "42")
     async with Journal(path) as journal:
         found = [
@@ -81,7 +81,8 @@ async def test_rows_outlive_the_process(tmp_path: Path) -> None:
         ]
         assert await journal.by_client_id("a", "") is None
         assert await journal.by_order_id("b", "42") is None
-    assert {(row.state, row.order_id, row.sent) for row in found if row} == {(rows.PLACED, "42", sent_at)}
+    told = {(row.state, row.order_id, row.sent, row.sent_there) for row in found if row}
+    assert told == {(rows.PLACED, "42", sent_at, 1_700_000_000_000)}
     assert None not in found
 
 

@@ -143,18 +143,22 @@ async def test_a_cancel_without_an_answer_is_told_when_it_shows(virtual: Virtual
     assert desk.asked == sums(4.8, 0.01, 0.02)
 
 
-@pytest.mark.parametrize(("ago", "left"), [(0.3, 0.48), (5.0, 0.01), (-60.0, 0.78)])
+@pytest.mark.parametrize(
+    ("ago", "seen", "left"), [(0.3, 0.3, 0.48), (5.0, 5.0, 0.01), (-60.0, 0.3, 0.78), (5.0, 0.3, 0.48)]
+)
 async def test_after_a_restart_not_there_is_believed_when_the_send_must_have_settled(
-    virtual: Virtual, tmp_path: Path, ago: float, left: float
+    virtual: Virtual, tmp_path: Path, ago: float, seen: float, left: float
 ) -> None:
-    """0.4 x the deadline of 0.7 for the send, 0.5 s for the exchange."""
+    """0.4 x the deadline of 0.7 for the send, 0.5 s for the exchange. ``ago`` by this machine's clock, which may have
+    been set since; ``seen`` by the journal's own."""
     desk = Timed(virtual=virtual, settle=0.5)
     async with opened(virtual, tmp_path, reconcile=3) as room:
         desk.script.append("not_sent")
         await failure(lambda: room.place(desk))
         row = await room.journal.by_key(desk.identity, "k:k")
         assert row is not None
-        room.rewrite(row, state=rows.SENT, sent=int((room.clock.time() - ago) * 1000))
+        sent, witnessed = int((room.clock.time() - ago) * 1000), row.witnessed - int(seen * 1000)
+        room.rewrite(row, state=rows.SENT, sent=sent, witnessed=witnessed)
         _, seconds = await told(virtual, room.orders.reconcile(desk))
         assert seconds == pytest.approx(left, abs=0.02)
         assert (await room.journal.show(row.id)).state == rows.REFUSED  # type: ignore[union-attr]

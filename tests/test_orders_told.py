@@ -195,18 +195,21 @@ async def test_after_a_day_a_used_key_is_refused_without_an_id_that_there_is_not
 
 
 @pytest.mark.parametrize(
-    ("older", "kind"),
+    ("older", "kind", "blind"),
     [
-        (60_000, Placed),
-        (60_001, OutcomeUnknown),
-        (3_600_000, OutcomeUnknown),
-        (3_600_001, Refused),
-        (-1_000_000_000_000, Placed),
-        (-1_000_000_000_001, Refused),
+        (60_000, Placed, Placed),
+        (60_001, OutcomeUnknown, OutcomeUnknown),
+        (48 * 3_600_000, OutcomeUnknown, OutcomeUnknown),
+        (48 * 3_600_000 + 1, Refused, OutcomeUnknown),
+        (-1_000_000_000_000, Placed, Placed),
+        (-1_000_000_000_001, Refused, OutcomeUnknown),
     ],
 )
-async def test_how_old_an_order_with_our_id_may_be_to_be_ours(room: Room, older: int, kind: type[object]) -> None:
-    """``older``: ms before the send; below zero a time itself, 10^12 being no time in ms."""
+async def test_how_old_an_order_with_our_id_may_be_to_be_ours(
+    room: Room, older: int, kind: type[object], blind: type[object]
+) -> None:
+    """``older``: ms before the send; below zero a time itself, 10^12 being no time in ms. ``blind``: what it is where
+    nobody compared the clocks."""
 
     class Aged(Desk):
         async def place_order(self, order: OrderRequest) -> str:
@@ -214,8 +217,24 @@ async def test_how_old_an_order_with_our_id_may_be_to_be_ours(room: Room, older:
             self.ledger.append(structs.replace(foreign(0.0, "7", order.client_order_id), time=shown))
             raise ConnectionResetError
 
-    [told] = await asyncio.gather(room.place(Aged()), return_exceptions=True)
-    assert type(told) is kind
+    for ahead, expected in ((0.0, kind), (None, blind)):
+        desk = Aged(time=room.clock.time, ahead=ahead, identity=f"fake:{ahead}")
+        [told] = await asyncio.gather(room.place(desk), return_exceptions=True)
+        assert type(told) is expected
+
+
+@pytest.mark.parametrize(("older", "kind"), [(3_600_000, OutcomeUnknown), (3_600_001, AlreadyExists)])
+async def test_how_old_the_double_of_a_refused_order_must_be(room: Room, older: int, kind: type[object]) -> None:
+    class Taken(Desk):
+        async def place_order(self, order: OrderRequest) -> str:
+            shown = int(room.clock.time() * 1000) - older
+            self.ledger.append(structs.replace(foreign(0.0, "7", order.client_order_id), time=shown))
+            return await super().place_order(order)
+
+    for ahead in (0.0, None):
+        desk = Taken(time=room.clock.time, ahead=ahead, identity=f"fake:{ahead}")
+        desk.script.append("duplicate")
+        assert type(await failure(lambda: room.place(desk))) is kind  # noqa: B023  # called at once
 
 
 @pytest.mark.parametrize(

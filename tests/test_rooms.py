@@ -19,7 +19,7 @@ LAYERS = {
     "contract": "wire status requests contract",
     "hooks": "hookspecs",
     "set-up": "secrets strict settings tracing hookcheck offers plugins",
-    "upstream": "budget dialects fetch pool wsline sockets client",
+    "upstream": "budget dialects exchange_clock fetch pool wsline sockets client",
     "sides": "markets hooking answers exchange account",
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",

@@ -56,7 +56,7 @@ def fill(path: Path, count: int) -> None:
         connection.execute("BEGIN")
         for number in range(count):
             made = rows.claim(connection, draft(number), now, now).row
-            rows.mark_sent(connection, made.id, now)
+            rows.mark_sent(connection, made.id, now, 0)
             rows.decide(connection, made.id, rows.PLACED, str(number), "", now, "")
         connection.execute("COMMIT")
 

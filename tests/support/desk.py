@@ -42,11 +42,16 @@ class Desk:
     looks: int = 0
     cancel_sends: int = 0
     time: Callable[[], float] = lambda: 0.0
+    ahead: float | None = None
+    """Seconds by which the exchange's clock, ``time``, is measured ahead of itself; None = nobody has measured it."""
     gate: asyncio.Event | None = None
     """While set and not yet triggered, place_order waits for it after it was counted."""
 
     def has(self, operation: str) -> bool:
         return operation not in self.lacks
+
+    def exchange_now(self) -> int:
+        return 0 if self.ahead is None else int((self.time() + self.ahead) * 1000)
 
     async def reached(self) -> None:
         """Wait until an order has come."""

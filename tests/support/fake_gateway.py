@@ -132,6 +132,9 @@ class FakeGateway:
     def names(self) -> list[str]:
         return ["main", "paper"]
 
+    def clock_skew(self, name: str) -> float | None:
+        return 0.25 if name == "paper" else None
+
     async def entry(self, name: str) -> Any:
         if self.opening is not None:
             raise self.opening

@@ -71,6 +71,10 @@ class PaperDesk:
         """The one market."""
         return self.account.engine.markets[0]
 
+    def exchange_now(self) -> int:
+        """Paper has no clock of its own."""
+        return 0
+
     async def place_order(self, order: OrderRequest) -> str:
         """Straight through."""
         return await self.account.place_order(order)

@@ -67,15 +67,17 @@ async def test_requests_go_by_the_exchanges_clock(told: float, behind: float) ->
     async def fetch_time() -> float:
         return (clock.time() + told) * 1000
 
+    reported: list[float] = []
     client: Any = SimpleNamespace(
         id="x",
         has={"fetchTime": True},
-        exgate=SimpleNamespace(context=SimpleNamespace(clock=clock)),
+        exgate=SimpleNamespace(context=SimpleNamespace(clock=clock, report_time=reported.append)),
         fetch_time=fetch_time,
         exgate_behind=9.0,
     )
     await skew.set_clock(client)
     assert client.exgate_behind == pytest.approx(behind, abs=0.1)
+    assert reported == [pytest.approx((clock.time() + told) * 1000, abs=100)]
 
 
 async def test_an_exchange_that_does_not_tell_its_time_changes_nothing() -> None:

@@ -72,10 +72,12 @@ async def test_the_exchanges_clock_is_ours_and_what_was_measured() -> None:
         clock._now += 2.0  # the answer takes two seconds, of which one is the way there
         return 1_061_000
 
-    theirs = ServerClock(clock, ask)
+    reported: list[float] = []
+    theirs = ServerClock(clock, ask, reported.append)
     assert (theirs.now(), theirs.measured) == (1_000_000, False)
     await theirs.measure()
     assert (theirs.now(), theirs.measured) == (1_062_000, True)
+    assert reported == [1_062_000], "what OKX's clock says when its answer is there"
 
 
 # -- codes

@@ -34,7 +34,7 @@ class Desk:
 
     def __init__(self, context: Context) -> None:
         self.host: Host = host_of(context.name, sandbox=context.sandbox)
-        self.time = ServerTime(self._server_time, context.clock, context.log)
+        self.time = ServerTime(self._server_time, context.clock, context.log, context.report_time)
         settings = context.settings or BinanceSettings()
         key, secret = context.credentials.api_key.reveal(), context.credentials.api_secret.reveal()
         if not (key.isascii() and key.isprintable()) or " " in key:

@@ -23,8 +23,10 @@ _NEXT_TRY = 60.0
 class ServerTime:
     """One comparison of clocks, renewed when it has grown old or the exchange didn't like a timestamp."""
 
-    def __init__(self, ask: Callable[[], Awaitable[int]], clock: Clock, log: logging.Logger) -> None:
-        self._ask, self._clock, self._log = ask, clock, log
+    def __init__(
+        self, ask: Callable[[], Awaitable[int]], clock: Clock, log: logging.Logger, report: Callable[[float], None]
+    ) -> None:
+        self._ask, self._clock, self._log, self._report = ask, clock, log, report
         self._known = False
         self._ahead = self._renew_at = 0.0  # the exchange's clock before the monotonic one; the time for the next look
         self._lock = anyio.Lock()
@@ -61,6 +63,7 @@ class ServerTime:
             self._log.warning("the exchange's time couldn't be asked for: %s", error.message)
             self._renew_at = self._clock.monotonic() + _NEXT_TRY
             return
+        self._report(server_ms)
         at = self._clock.monotonic()
         self._known, self._ahead, self._renew_at = True, server_ms / 1000 - at, at + MEASURED_EVERY
 

@@ -36,7 +36,9 @@ async def set_clock(client: Any) -> None:
         return
     finally:
         DEADLINE.reset(patience)
-    behind = told - (start + clock.time()) / 2
+    end = clock.time()
+    behind = told - (start + end) / 2
+    client.exgate.context.report_time((told + (end - start) / 2) * 1000)
     client.exgate_behind = behind if abs(behind) > _SAME else 0.0
     if client.exgate_behind:
         _log.warning("%s: this machine's clock differs by %.1f s; requests go by the exchange's", client.id, behind)

@@ -92,6 +92,7 @@ async def opened(url: str, runtime: Runtime) -> AsyncIterator[Account]:
                 trading=True,
                 settle=SETTLE,
                 deadline=DEADLINE,
+                exchange_now=transport.exchange_clock.now_ms,
             )
 
 

@@ -60,7 +60,7 @@ class Desk:
         self.ages = Ages()
         """The orders that were placed here."""
         self.clock = context.clock
-        self.time = KrakenTime(context.clock)
+        self.time = KrakenTime(context.clock, context.report_time)
         self._api_key, self._unit, self._tier = api_key, settings.nonce, settings.tier
         self._http = context.http(REST)
         self._log = context.log

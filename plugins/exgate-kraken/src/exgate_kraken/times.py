@@ -6,6 +6,7 @@ Orders carry a deadline (``orders.DEADLINE``), which a clock that is wrong by so
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from exgate_core.clock import Clock
@@ -17,8 +18,8 @@ _TOLERATED: Final = 2.0
 class KrakenTime:
     """Kraken's clock as far as it was asked for."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, report: Callable[[float], None]) -> None:
+        self._clock, self._report = clock, report
         self._ahead = 0.0
 
     def now(self) -> float:
@@ -27,5 +28,6 @@ class KrakenTime:
 
     def note(self, seconds: int) -> None:
         """What Kraken has just answered."""
+        self._report((seconds + 0.5) * 1000)
         ahead = seconds + 0.5 - self._clock.time()
         self._ahead = ahead if abs(ahead) > _TOLERATED else 0.0

@@ -34,7 +34,7 @@ class Desk:
     def __init__(self, context: Context) -> None:
         self._wire = Wire(context)
         self._credentials: Keys = context.credentials
-        self._clock = ServerClock(context.clock, self._server_time)
+        self._clock = ServerClock(context.clock, self._server_time, context.report_time)
         self._log: logging.Logger = context.log
         self._sleep = context.sleep
 

@@ -58,8 +58,8 @@ def headers(credentials: Keys, milliseconds: int, method: str, target: str, body
 class ServerClock:
     """OKX's time: ours and the difference that was measured last. A request lives 30 s from its timestamp."""
 
-    def __init__(self, clock: Clock, ask: Callable[[], Awaitable[int]]) -> None:
-        self._clock, self._ask = clock, ask
+    def __init__(self, clock: Clock, ask: Callable[[], Awaitable[int]], report: Callable[[float], None]) -> None:
+        self._clock, self._ask, self._report = clock, ask, report
         self._offset = 0.0
         self.measured = False
         """Whether the difference is known."""
@@ -68,8 +68,9 @@ class ServerClock:
         """Ask OKX for its time. Raises what the question does, and keeps the difference that was known."""
         start, began = self._clock.monotonic(), self._clock.time()
         theirs = await self._ask()
-        ours = began + (self._clock.monotonic() - start) / 2
-        self._offset, self.measured = theirs / 1000 - ours, True
+        on_the_way = (self._clock.monotonic() - start) / 2
+        self._offset, self.measured = theirs / 1000 - began - on_the_way, True
+        self._report(theirs + on_the_way * 1000)
 
     def now(self) -> int:
         """OKX's time in ms."""
