@@ -113,6 +113,8 @@ async def test_a_market_that_cant_be_read_makes_the_list_no_answer(change: tuple
     [
         (b'{"stream":"btcusdt@trade","data":{"p":', "btcusdt@trade"),
         ('{"stream":"币usdt@trade","data":{}}'.encode(), "币usdt@trade"),
+        (b'{ "data" : {}, "stream" : "btcusdt@trade" }', "btcusdt@trade"),
+        (rb'{"stream":"\u0062tcusdt@trade","data":{}}', "btcusdt@trade"),
         (b'{"result":null,"id":7}', Control("confirmed", 7)),
         (b'{"code":2,"msg":"Invalid request","id":7}', Control("rejected", 7, message="2 Invalid request")),
         (b'{"error":{"code":2,"msg":"Invalid request"},"id":7}', Control("rejected", 7, message="2 Invalid request")),
@@ -125,7 +127,17 @@ def test_what_a_frame_is(frame: bytes, what: str | Control) -> None:
     assert BinanceDialect().route(frame) == what
 
 
-@pytest.mark.parametrize("frame", [b"", b"<html>", b'{"stream":"btc', b'{"code":3,"msg":"Invalid JSON"}'])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"<html>",
+        b'{"stream":"btc',
+        b'{"code":3,"msg":"Invalid JSON"}',
+        b'{"data":{}}',
+        b'{"e":"trade","s":"BTCUSDT"}',
+    ],
+)
 def test_frames_that_belong_to_nothing_are_errors(frame: bytes) -> None:
     with pytest.raises(ValueError):
         BinanceDialect().route(frame)

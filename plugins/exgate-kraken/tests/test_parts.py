@@ -538,13 +538,15 @@ def test_routes_by_channel_and_symbol() -> None:
     assert dialect.route(update.replace(b",", b", ").replace(b":", b": ", 2)) == "book:BTC/USD"
     trade = b'{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"buy"}]}'
     assert dialect.route(trade) == "trade:BTC/USD"
-    assert dialect.route(b'{"channel":"trade","type":"snapshot","data":[]}') == "trade:"
+    assert dialect.route(update.replace(b"BTC/", rb"BTC\/")) == "book:BTC/USD"
 
 
 @pytest.mark.parametrize(
     ("frame", "control"),
     [
         (b'{"channel":"heartbeat"}', Control("alive")),
+        (b'{ "channel" : "heartbeat" }', Control("alive")),
+        (b'{"channel":"trade","type":"snapshot","data":[]}', Control("ignored")),
         (b'{"method":"pong","time_in":"x"}', Control("alive")),
         (b'{"method":"pong","req_id":null,"error":null,"result":{}}', Control("alive")),
         (b'{"channel":"status","type":"update","data":[{"connection_id":15113583034416118705}]}', Control("ignored")),
@@ -565,9 +567,13 @@ def test_frames_that_are_no_data(frame: bytes, control: Control) -> None:
     assert KrakenDialect(10).route(frame) == control
 
 
-def test_half_a_frame_ends_the_connection() -> None:
-    with pytest.raises(msgspec.DecodeError):
-        KrakenDialect(10).route(b'{"method":"po')
+@pytest.mark.parametrize(
+    "frame",
+    [b'{"method":"po', b'{"channel":"trade"}', b'{"channel":"book","data":[{}]}', b'{"data":[{"symbol":"BTC/USD"}]}'],
+)
+def test_frames_that_belong_to_nothing_are_errors(frame: bytes) -> None:
+    with pytest.raises((msgspec.DecodeError, LookupError, TypeError, ValueError)):
+        KrakenDialect(10).route(frame)
 
 
 # -- the walk through history

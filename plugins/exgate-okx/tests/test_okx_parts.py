@@ -383,6 +383,11 @@ def test_what_is_sent() -> None:
         (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[]}', "books:BTC-USDT"),
         (b'{"data":[],"arg":{"instId":"BTC-USDT","channel":"books"}}', "books:BTC-USDT"),
         (b'{"arg":{"channel":"books", "instId":"BTC-USDT"},"data":[]}', "books:BTC-USDT"),
+        (rb'{"arg":{"channel":"books","instId":"BTC\u002dUSDT"},"data":[]}', "books:BTC-USDT"),
+        (
+            b'{"arg":{"channel":"books","instId":"A-B"},"event":"subscribe","id":"3"}',
+            Control("confirmed", 3, "books:A-B"),
+        ),
         (b"pong", Control("alive")),
         (
             b'{"id":"3","event":"subscribe","arg":{"channel":"books","instId":"A-B"},"connId":"a4d3ae55"}',
@@ -410,6 +415,12 @@ def test_what_is_sent() -> None:
 )
 def test_what_frames_mean(frame: bytes, meaning: object) -> None:
     assert OkxDialect(5).route(frame) == meaning
+
+
+@pytest.mark.parametrize("frame", [b'{"data":[]}', b'{"arg":{"channel":"books"},"data":[]}', b"{}", b"[]", b""])
+def test_frames_that_belong_to_nothing_are_errors(frame: bytes) -> None:
+    with pytest.raises((ValueError, msgspec.MsgspecError)):
+        OkxDialect(5).route(frame)
 
 
 def test_an_error_that_names_no_request_ends_the_connection() -> None:

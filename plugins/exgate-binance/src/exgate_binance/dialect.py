@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from exgate_core.sockets import Control, Limits
 
-from .parse import STREAM
-
+_STREAM = b'{"stream":"'
 _HOUR = 3600.0
 _SHUTDOWN = "!serverShutdown"
-_NAME = len(STREAM)
+_NAME = len(_STREAM)
+_QUOTE, _ESCAPE = 34, b"\\"
 
 
 class _Failure(Struct, frozen=True):
@@ -22,17 +22,21 @@ class _Failure(Struct, frozen=True):
     msg: str
 
 
-class _Reply(Struct, frozen=True):
-    """``{"result":null,"id":1}``, or ``{"code":2,"msg":"..."}``, whose ``id`` is often missing."""
+class _Frame(Struct, frozen=True):
+    """``{"stream":NAME,"data":...}``, ``{"result":null,"id":1}``, or ``{"code":2,"msg":"..."}``, whose ``id`` is often
+    missing."""
 
+    stream: str = ""
+    data: Raw | UnsetType = UNSET
     id: int | None = None
     code: int | None = None
     msg: str = ""
     error: _Failure | None = None
     e: str = ""
+    s: str = ""
 
 
-_REPLY = msgspec.json.Decoder(_Reply)
+_FRAME = msgspec.json.Decoder(_Frame)
 
 
 class BinanceDialect:
@@ -55,11 +59,16 @@ class BinanceDialect:
         return ""
 
     def route(self, frame: bytes) -> str | Control:
-        """The stream's name, read without decoding the rest."""
-        if frame.startswith(STREAM):
-            name = frame[_NAME : frame.index(34, _NAME)].decode()  # 34: the closing quote
-            return name if name != _SHUTDOWN else Control("replace")
-        reply = _REPLY.decode(frame)
+        """The stream's name: read without decoding the rest where it comes first, as it does, and needs no decoding."""
+        if frame.startswith(_STREAM):
+            name = frame[_NAME : frame.index(_QUOTE, _NAME)]
+            if _ESCAPE not in name:
+                return _named(name.decode())
+        reply = _FRAME.decode(frame)
+        if reply.stream:
+            return _named(reply.stream)
+        if reply.data is not UNSET or reply.s:
+            raise ValueError("data of a stream that isn't named")
         if reply.e == "serverShutdown":
             return Control("replace")
         failure = reply.error or (_Failure(reply.code, reply.msg) if reply.code is not None else None)
@@ -68,6 +77,10 @@ class BinanceDialect:
         if reply.id is None:
             raise ValueError(f"{failure.code} {failure.msg}")  # which request was refused isn't said
         return Control("rejected", reply.id, message=f"{failure.code} {failure.msg}")
+
+
+def _named(stream: str) -> str | Control:
+    return stream if stream != _SHUTDOWN else Control("replace")
 
 
 def _message(method: str, topics: Sequence[str], number: int) -> str:

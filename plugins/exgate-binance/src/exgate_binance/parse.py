@@ -15,9 +15,6 @@ from exgate_core.models import Depth, Level, Market, Trade
 
 from .counting import RateLimit
 
-STREAM = b'{"stream":"'
-"""How every frame of a combined stream begins."""
-
 
 class RestDepth(Struct, frozen=True, gc=False):
     """An answer of ``GET /api/v3/depth``."""

@@ -17,7 +17,8 @@ from exgate_core.sockets import Control, Limits
 _TRADE, _BOOK = "trade", "book"
 _SYMBOL = b'"symbol":"'
 _TRADE_FRAME, _BOOK_FRAME = b'{"channel":"trade"', b'{"channel":"book"'
-_HEARTBEAT = b'{"channel":"heartbeat"'
+_HEARTBEAT = b'{"channel":"heartbeat"}'
+_QUOTE, _ESCAPE = 34, b"\\"
 
 
 class _Frame(Struct, frozen=True):
@@ -64,14 +65,13 @@ class KrakenDialect:
         return '{"method":"ping"}'
 
     def route(self, frame: bytes) -> str | Control:
-        """The topic of a data frame, read without decoding the rest; what every other frame says."""
-        if frame.startswith(_BOOK_FRAME):
-            return book_topic(_symbol(frame))
-        if frame.startswith(_TRADE_FRAME):
-            return trade_topic(_symbol(frame))
-        if frame.startswith(_HEARTBEAT):
-            return Control("alive")
-        return _other(_FRAME(frame))
+        """The topic of a data frame, read without decoding the rest where it is spelt as it always is; what every other
+        frame says."""
+        if frame.startswith(_BOOK_FRAME) and (symbol := _symbol(frame)):
+            return book_topic(symbol)
+        if frame.startswith(_TRADE_FRAME) and (symbol := _symbol(frame)):
+            return trade_topic(symbol)
+        return Control("alive") if frame == _HEARTBEAT else _other(_FRAME(frame))
 
     def _message(self, method: str, topic: str, number: int, more: dict[str, object]) -> str:
         channel, _, symbol = topic.partition(":")
@@ -82,8 +82,10 @@ class KrakenDialect:
 
 
 def _other(frame: _Frame) -> str | Control:
-    if frame.channel in (_BOOK, _TRADE) and frame.data:
+    if frame.channel in (_BOOK, _TRADE) and frame.data != []:
         return f"{frame.channel}:{frame.data[0]['symbol']}"
+    if not frame.channel and frame.data is not None:
+        raise ValueError("data of a channel that isn't named")
     if frame.method == "pong" or frame.channel == "heartbeat":
         return Control("alive")
     if frame.success is None:
@@ -94,7 +96,7 @@ def _other(frame: _Frame) -> str | Control:
 
 
 def _symbol(frame: bytes) -> str:
+    """The first symbol in a frame; empty where it is spelt in another way or there is none."""
     start = frame.find(_SYMBOL) + len(_SYMBOL)
-    if start < len(_SYMBOL):
-        return ""  # a snapshot of nothing
-    return frame[start : frame.index(34, start)].decode()  # 34: the closing quote
+    name = frame[start : frame.index(_QUOTE, start)] if start >= len(_SYMBOL) else b""
+    return name.decode() if _ESCAPE not in name else ""

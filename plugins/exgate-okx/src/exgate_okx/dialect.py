@@ -13,7 +13,8 @@ from exgate_core.sockets import Control, Limits
 
 _START = b'{"arg":{"channel":"'
 _THEN = b'","instId":"'
-_QUOTE = 34
+_DATA = (b'"},"data":', b'"},"action":')
+_QUOTE, _ESCAPE = 34, b"\\"
 _RECONNECT = "64008"
 _NAMED = re.compile(r"channel:([\w-]+),\s*instId:([\w-]+)", re.ASCII)
 
@@ -62,12 +63,12 @@ class OkxDialect:
         return "ping"
 
     def route(self, frame: bytes) -> str | Control:
-        """The channel and instrument of data, read without decoding the rest."""
+        """The channel and instrument of data: read without decoding the rest where it is spelt as it always is."""
         if frame.startswith(_START):
             channel = frame.index(_QUOTE, len(_START))
-            if frame.startswith(_THEN, channel):
-                start = channel + len(_THEN)
-                end = frame.index(_QUOTE, start)
+            start = channel + len(_THEN)
+            end = frame.find(_QUOTE, start)
+            if frame.startswith(_THEN, channel) and frame.startswith(_DATA, end) and _ESCAPE not in frame[:end]:
                 return topic(frame[len(_START) : channel].decode(), frame[start:end].decode())
         if frame == b"pong":
             return Control("alive")
@@ -78,6 +79,8 @@ def _other(frame: _Frame) -> str | Control:
     name = topic(frame.arg.channel, frame.arg.inst_id)
     number = int(frame.id) if frame.id.isdecimal() else 0
     if not frame.event:
+        if not frame.arg.channel or not frame.arg.inst_id:
+            raise ValueError("data of a channel that isn't named")
         return name
     if frame.event in ("subscribe", "unsubscribe"):
         return Control("confirmed", number, name)
