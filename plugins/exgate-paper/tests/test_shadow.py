@@ -34,6 +34,28 @@ async def test_orders_trade_with_the_real_book_which_is_whole_again_afterwards()
             assert float(usdt.available) == 100_000 - number * (50 + 50.505)
 
 
+async def test_balances_are_of_what_the_account_ever_held() -> None:
+    others = [
+        replace(MARKET, symbol=f"{asset}/USDT", id=f"{asset}USDT", base=asset) for asset in ("ETH", "SOL", "DOGE")
+    ]
+    side = Side((object(),), (MARKET, *others), {"SOL/USDT": book([("99", "9")], [("100", "9")])})
+    sol = others[1]
+    async with PaperAccount(PaperContext(STILL, ManualClock().runtime(), side)) as account:
+
+        async def assets() -> dict[str, float]:
+            return {row.asset: float(row.available) for row in await account.balances()}
+
+        assert set(await assets()) == {"BTC", "USDT"}
+        with pytest.raises(Refused, match="needs 1"):
+            await account.place_order(request("sell 1", market=sol))
+        assert set(await assets()) == {"BTC", "USDT"}
+        await account.place_order(request("buy 1", market=sol))
+        assert (await assets())["SOL"] == 1
+        await account.place_order(request("sell 1", market=sol))
+        assert (await assets())["SOL"] == 0
+        assert set(await assets()) == {"BTC", "USDT", "SOL"}
+
+
 async def test_a_resting_order_is_filled_when_the_real_market_comes_to_it() -> None:
     clock, side = ManualClock(), real(bids=[("99", "1")], asks=[("100", "1")])
     async with PaperAccount(PaperContext(STILL, clock.runtime(), side)) as account:

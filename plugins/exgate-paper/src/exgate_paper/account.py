@@ -102,9 +102,13 @@ class PaperAccount:
 
     @hookimpl
     async def balances(self) -> Sequence[Balance]:
-        """Every asset of the exchange."""
+        """Every asset of the exchange; over a real one, which has hundreds, those that the account ever held."""
         await self._call("balances")
-        return self.engine.balances(self.name)
+        rows = self.engine.balances(self.name)
+        if self._shadow is None:
+            return rows
+        held = self.engine.wallet(self.name).available
+        return [row for row in rows if row.asset in held]
 
     @hookimpl
     async def place_order(self, order: OrderRequest) -> str:

@@ -233,9 +233,10 @@ class Engine:
             if order.quote and reach.enough and not reach.amount:
                 raise Refused("The quote amount is below one step of the best price.", reason="MIN_NOTIONAL")
         asset, needed = (rules.quote, cost) if order.buy else (rules.base, amount * rules.base_unit)
-        if wallet.available[asset] < needed:
+        available = wallet.available.get(asset, 0)  # not [asset], which would remember an asset that was never held
+        if available < needed:
             scale = self._places[asset]
-            have, need = money(wallet.available[asset], scale), money(needed, scale)
+            have, need = money(available, scale), money(needed, scale)
             raise Refused(f"The order needs {need} {asset}; {have} is available.", reason="INSUFFICIENT_BALANCE")
 
     # --- application: can't fail
