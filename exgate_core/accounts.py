@@ -39,6 +39,11 @@ class Private:
         """Whether nothing stands behind the name but what callers bring: a token would protect nothing."""
         return self.configured is None and not self.keyed
 
+    @property
+    def real(self) -> bool:
+        """Whether an account behind the name holds real money."""
+        return not self.absent and (self.capabilities is None or self.capabilities.real)
+
 
 class Accounts:
     """The accounts behind one name. Those of callers are closed 15 minutes after their last use."""

@@ -138,16 +138,22 @@ class _Path:
             error = Unimplemented(message, reason="METHOD_NOT_ALLOWED", status=405)
             reply = failure(scope, error, (b"allow", self._methods.encode()))
         elif head and not operation.quiet:
-            reply = self._head(scope)
+            reply = self._head(operation, scope)
         else:
             reply = await self._answer(operation, scope, receive)
         await respond(send, reply, head)
 
-    def _head(self, scope: Scope) -> Reply:
-        # Whatever a GET would ask or start isn't asked or started: only the name is looked at.
-        if scope["path_params"]["exchange"] in self._gateway.names():
-            return Reply(200, JSON_HEADERS, b"")
-        return failure(scope, NotFound("no such exchange; see /v1/exchanges", reason="UNKNOWN_EXCHANGE"))
+    def _head(self, operation: Operation, scope: Scope) -> Reply:
+        # Whatever a GET would ask or start isn't asked or started: only the name and the caller are looked at.
+        name = scope["path_params"]["exchange"]
+        if name not in self._gateway.names():
+            return failure(scope, NotFound("no such exchange; see /v1/exchanges", reason="UNKNOWN_EXCHANGE"))
+        try:
+            if operation.private:
+                self._guard.require(self._guard.caller(scope), self._gateway.known(name), "read")
+        except Exception as error:
+            return _failed(scope, error)
+        return Reply(200, JSON_HEADERS, b"")
 
     async def _answer(self, operation: Operation, scope: Scope, receive: Receive) -> Reply:
         unused: tuple[Header, ...] = ()

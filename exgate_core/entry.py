@@ -40,11 +40,10 @@ class Entry:
     ) -> None:
         self.name = name
         self.exchange = public.exchange
-        stated, absent = accounts.private.capabilities, accounts.private.absent
-        self.private_real = not absent and (stated is None or stated.real)
+        self.private_real = accounts.private.real
         """Whether an account behind this name holds real money."""
         self._public, self._accounts, self._orders, self._clock = public, accounts, orders, clock
-        self._account_capabilities, self._deadline = stated, deadline
+        self._account_capabilities, self._deadline = accounts.private.capabilities, deadline
         self._wrappers = {operation: tuple(wrappers(operation)) for operation in _OPERATIONS}
         self._wrapped = {name: wrap(self._wrappers[name], final) for name, final in self._public_finals().items()}
         self._bare_reads = not (self._wrappers["depth"] or self._wrappers["recent_trades"])

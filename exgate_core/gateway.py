@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from anyio.abc import TaskGroup
@@ -28,6 +28,14 @@ from .strict import ALIKE, nearest
 _log = logging.getLogger("exgate.gateway")
 _FOR_CLOSING = 5.0
 """Seconds that adapters have to close what they opened."""
+
+
+class Known(NamedTuple):
+    """A name of the API, open or not."""
+
+    name: str
+    private_real: bool
+    """Whether an account behind it holds real money."""
 
 
 class Gateway:
@@ -78,6 +86,10 @@ class Gateway:
             entry = self.entries[name] = self._make_entry(name, section, public)
             life.on_end(lambda: self.entries.pop(name, None))
         return entry or await self.entry(name)
+
+    def known(self, name: str) -> Known:
+        """What the guard must know of a name; opens nothing. Raises NotFound."""
+        return Known(name, self._accounts_of(name, self.section(name)).private.real)
 
     @property
     def ready(self) -> tuple[bool, dict[str, Any]]:

@@ -39,6 +39,8 @@ class Operation(NamedTuple):
     body: Any = None
     quiet: bool = False
     """Asking changes and starts nothing, so HEAD may run it."""
+    private: bool = False
+    """It shows an account, so HEAD asks the guard like GET."""
 
     @property
     def known(self) -> frozenset[str]:
@@ -79,6 +81,7 @@ OPERATIONS = (
         "获取用户资产",
         wire.BalancesResponse,
         (_exchange(""), _EXTENDED),
+        private=True,
     ),
     Operation(
         "ExGate_SpotCancelOrder",
@@ -113,6 +116,7 @@ OPERATIONS = (
         "Open orders",
         wire.PendingOrdersResponse,
         (_exchange(), _SYMBOL, _EXTENDED),
+        private=True,
     ),
     Operation(
         "ExGate_PullSpotTrade",
@@ -152,6 +156,7 @@ OPERATIONS = (
             _SYMBOL,
             _EXTENDED,
         ),
+        private=True,
     ),
     Operation("ExGate_Exchanges", "GET", "/v1/exchanges", "What this gateway serves", None, (_EXTENDED,), quiet=True),
     Operation(

@@ -71,6 +71,11 @@ class Client:
         async with self._session.get(path, headers=self._headers) as answer:
             return answer.status, answer.headers.get("ExGate-Reason", "")
 
+    async def head(self, path: str) -> int:
+        """The status of the same asked with HEAD."""
+        async with self._session.head(path, headers=self._headers) as answer:
+            return answer.status
+
     async def order(self, **body: Any) -> tuple[int, str, str]:
         """Status, reason and outcome."""
         async with self._session.post("/v1/real/order", json=body, headers=self._headers) as answer:
@@ -109,6 +114,26 @@ async def test_a_token_does_what_it_was_given_for_and_no_more(
         assert await own.get("/v1/real/depth?symbol=BTC/USDT") == (200, "")
         main(["-s", f"server.state_dir={state}", "token", "revoke", "trader"])
         assert (await trader.get("/v1/real/balances"))[0] == 401
+
+
+async def test_head_asks_the_guard_like_get_and_opens_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    paths = [f"/v1/real/{operation}" for operation in ("balances", "pending_orders", "order?order_id=1")]
+    async with gateway(tmp_path) as session:
+        reader = Client(session, token(state, "new", "reader", capsys=capsys)["token"])
+        other = Client(session, token(state, "new", "other", "--allow", "paper:trade", capsys=capsys)["token"])
+        for client, status in (
+            (reader, 200),
+            (other, 403),
+            (Client(session, "wrong"), 401),
+            (Client(session, ""), 401),
+        ):
+            assert [await client.head(path) for path in paths] == [status] * 3
+        assert await Client(session, "").head("/v1/real/depth") == 200
+        main(["-s", f"server.state_dir={state}", "token", "revoke", "reader"])
+        assert [await reader.head(path) for path in paths] == [401] * 3
 
 
 CAPPED: Sequence[tuple[dict[str, str], dict[str, str], bool]] = (

@@ -147,6 +147,10 @@ class StubGateway:
         """The one."""
         return list(self.entries)
 
+    def known(self, name: str) -> Any:
+        """The one."""
+        return self.entries[name]
+
     async def entry(self, name: str) -> Any:
         """The one, or NotFound."""
         if name not in self.entries:

@@ -135,6 +135,9 @@ class FakeGateway:
     def clock_skew(self, name: str) -> float | None:
         return 0.25 if name == "paper" else None
 
+    def known(self, name: str) -> Any:
+        return self.entries[name]
+
     async def entry(self, name: str) -> Any:
         if self.opening is not None:
             raise self.opening
