@@ -17,7 +17,8 @@ from hypercorn.typing import AppWrapper, ConnectionState
 from hypercorn.utils import parse_socket_addr
 from msgspec import Struct
 
-from .protocols import Http, Http1, Http2, WebSocket, refusal
+from .http2 import Http2
+from .protocols import Http, Http1, WebSocket, refusal
 
 _LOG = logging.getLogger("exgate.server")
 _PING = b"\x89\x00"
@@ -113,6 +114,9 @@ class Connection(TCPServer):
             self._look_at_streams(now)
 
     def _look_at_streams(self, now: float) -> None:
+        http = self._http
+        if isinstance(http, Http2):
+            self._look_at_http2(http, now)
         for stream in self._streams():
             if isinstance(stream, Http) and not stream.complete and now - stream.started > self._deadlines.body:
                 self.abort()
@@ -120,6 +124,14 @@ class Connection(TCPServer):
                 self._task_group.spawn(stream.end, 1008)
         if self.is_stream:
             self._ping(now)
+
+    def _look_at_http2(self, http: Http2, now: float) -> None:
+        for number in http.stuck(self._deadlines.write, self._deadlines.body, now):
+            self._task_group.spawn(http.give_up, number)
+        if self.idle_since is None and not http.streams:
+            # The client took its requests back, or they were refused: hypercorn doesn't say so.
+            self.idle_since = now
+            self._owner.moved(self)
 
     def _ping(self, now: float) -> None:
         if now - self._heard > 3 * self._deadlines.ping:

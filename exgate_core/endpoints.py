@@ -10,7 +10,7 @@ from .caps import hold_to
 from .errors import InvalidArgument, Unavailable
 from .incoming import Incoming
 from .models import Answer, Depth, Freshness, Market, Trade
-from .openapi import document
+from .openapi import encoded
 from .operations import DEFAULT_LIMIT, MAX_LEVELS, MAX_TRADES
 from .replies import JSON_HEADERS, Header, Reply, failure, header, ignored, ok
 from .settling import settle
@@ -203,7 +203,7 @@ def _exchange_row(gateway: Any, name: str, standing: Mapping[str, Any]) -> Mappi
 
 
 async def _openapi(asked: Incoming) -> Reply:
-    return ok(encode(document(asked.gateway.settings.server.root_path)))
+    return ok(encoded(asked.gateway.settings.server.root_path))
 
 
 async def _healthz(asked: Incoming) -> Reply:

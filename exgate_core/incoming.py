@@ -81,7 +81,9 @@ class Incoming:
 
 
 def has_body(scope: Scope) -> bool:
-    """Whether the request announces a body, whatever its method is."""
+    """Whether the request announces a body, whatever its method is; in HTTP/2 nothing does, so there a POST has one."""
+    if scope["method"] == "POST" and scope["http_version"] == "2":
+        return True
     for name, value in scope["headers"]:
         if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -34,6 +35,12 @@ SCHEMAS: dict[str, type[msgspec.Struct]] = {
 _NAMES = {struct.__name__: name for name, struct in SCHEMAS.items()}
 _REF = "#/components/schemas/"
 _DECIMAL_SECONDS = r"^(0|[1-9][0-9]{0,19})(\.[0-9]{1,20})?$"
+
+
+@cache
+def encoded(root_path: str) -> bytes:
+    """The document as JSON, made once."""
+    return msgspec.json.encode(document(root_path))
 
 
 def document(root_path: str = "") -> dict[str, Any]:

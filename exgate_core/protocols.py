@@ -2,26 +2,19 @@
 
 Importing this module puts the classes below in the place of hypercorn's own. What they change: heads are read
 strictly (``heads``), h2c upgrades are ignored, nothing is compressed, refusals carry a google.rpc.Status, inbound
-WebSocket frames are limited, bodies that nobody reads are dropped, resets of HTTP/2 streams are counted.
+WebSocket frames are limited, bodies that nobody reads are dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
-import h2.events
-import h2.exceptions
 import h11
 import hypercorn.protocol
-import hypercorn.protocol.h2
 import hypercorn.protocol.h11
-from h2.errors import ErrorCodes
-from hypercorn.events import Closed
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
-from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
@@ -40,9 +33,6 @@ MAX_FRAME = 64 * 1024
 
 MAX_INBOUND, INBOUND_WINDOW = 200, 10.0
 """WebSocket frames that a client may send in so many seconds."""
-
-MAX_RESETS = 200
-"""Streams that a client may reset on one HTTP/2 connection."""
 
 _EARLY = 4096
 _SLACK = 64 * 1024
@@ -99,7 +89,7 @@ class StrictConnection(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             self.head_asked = event.method == b"HEAD"
-            if self._foreign and not _one_liners_ascii(list(event.headers)):
+            if self._foreign and not one_liners_ascii(list(event.headers)):
                 self._refuse(heads.Fault(400, "a header of the handshake is not ASCII"))
         return event
 
@@ -146,31 +136,6 @@ class Http1(H11Protocol):
         if not self._strict.head_asked:
             await self._send_h11_event(h11.Data(data=body))
         await self._send_h11_event(h11.EndOfMessage())
-
-
-class Http2(H2Protocol):
-    """HTTP/2, by prior knowledge or by TLS."""
-
-    _resets = 0
-
-    async def _handle_events(self, events: list[h2.events.Event]) -> None:
-        for event in events:
-            if isinstance(event, h2.events.StreamReset):
-                self._resets += 1
-                if self._resets > MAX_RESETS:
-                    await self.send(Closed())
-                    return
-            elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
-                with suppress(h2.exceptions.ProtocolError):
-                    self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                continue
-            await super()._handle_events([event])
-
-    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
-        if _is_sound(request.headers):
-            await super()._create_stream(request)
-        else:
-            self.connection.reset_stream(request.stream_id, ErrorCodes.PROTOCOL_ERROR)
 
 
 class Http(HTTPStream):
@@ -316,26 +281,14 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
-def _one_liners_ascii(headers: list[tuple[bytes, bytes]]) -> bool:
+def one_liners_ascii(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers that the libraries decode as ASCII are."""
     return all(value.isascii() for name, value in headers if name in _ONE_LINERS)
-
-
-def _is_sound(headers: list[Any]) -> bool:
-    fields = dict(headers)
-    path, authority = fields.get(b":path", b""), fields.get(b":authority")
-    if not path.startswith(b"/") or not path.isascii() or not _one_liners_ascii(headers):
-        return False
-    if fields.get(b":method", b"").upper() == b"CONNECT" and fields.get(b":protocol") != b"websocket":
-        return False
-    return authority is None or fields.get(b"host", authority) == authority
 
 
 for _module, _name, _ours in (
     (hypercorn.protocol, "H11Protocol", Http1),
-    (hypercorn.protocol, "H2Protocol", Http2),
     (hypercorn.protocol.h11, "HTTPStream", Http),
     (hypercorn.protocol.h11, "WSStream", WebSocket),
-    (hypercorn.protocol.h2, "HTTPStream", Http),
-    (hypercorn.protocol.h2, "WSStream", WebSocket),
 ):
     setattr(_module, _name, _ours)

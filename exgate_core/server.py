@@ -20,6 +20,7 @@ from hypercorn.config import Config
 from .access import Guard, check_bind, load_tokens, tls_files
 from .connections import Connections, Deadlines
 from .errors import FailedPrecondition
+from .http2 import MAX_STREAMS
 from .protocols import MAX_FRAME
 from .settings import state_dir
 from .streams import Capped, Receive, Send
@@ -173,6 +174,7 @@ def _config(server: Server) -> Config:
     config.include_server_header = False
     config.keep_alive_max_requests = sys.maxsize
     config.root_path = server.root_path
+    config.h2_max_concurrent_streams = MAX_STREAMS
     config.websocket_max_message_size = MAX_FRAME
     # Without a bound on the queue nobody waits for an app that has answered; what goes in is bounded in protocols.
     config.max_app_queue_size = 0

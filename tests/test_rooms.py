@@ -27,14 +27,14 @@ LAYERS = {
     "orders": "rows outcomes client_ids rules journal_file journal drafts lookups endings errands cancels orders",
     "whole": "lives accounts settling wrapping opening entry gateway",
     "doors": "grants rates access caps operations replies incoming audit openapi endpoints streams app",
-    "outside": "heads protocols connections watchdog server asgi remote tables oneshot logs checks verbs commands "
-    "following pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
+    "outside": "heads frames outbox protocols http2 connections watchdog server asgi remote tables oneshot logs checks "
+    "verbs commands following pluginlist installer scaffold pluginverbs upkeep tokens cli __main__",
 }
 """Every room imports only from its own layer, without a circle, and from those above."""
 
 LEVEL = {room: level for level, rooms in enumerate(LAYERS.values()) for room in rooms.split()}
 PLACES = {
-    "hypercorn": {"server", "connections", "protocols"},
+    "hypercorn": {"server", "connections", "protocols", "http2", "outbox"},
     "aiohttp": {"pool"},
     "picows": {"wsline", "dialects"},
     "sqlite3": {"rows", "journal", "journal_file", "upkeep"},
