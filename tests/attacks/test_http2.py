@@ -196,7 +196,9 @@ def test_a_connection_without_requests_is_idle_however_they_ended(sound: bool) -
                 client.ask(1, "/v1/stub/order", "POST", end=False)
                 client.h2.reset_stream(1)
             else:
-                client.h2.send_headers(1, [(":method", "GET"), (":scheme", "http"), (":path", "*")], end_stream=True)
+                client.h2.send_headers(
+                    1, [(":method", "GET"), (":scheme", "http"), (":path", "x"), (":authority", "127.0.0.1")], True
+                )
             client.flush()
             assert is_closed(client.connection)
 
