@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from . import contract
 from .caps import hold_to
-from .errors import InvalidArgument, Unavailable
+from .errors import ExGateError, InvalidArgument, Unavailable
 from .incoming import Incoming
 from .models import Answer, Depth, Freshness, Market, Trade
 from .openapi import encoded
@@ -116,10 +116,9 @@ async def _place_order(asked: Incoming) -> Reply:
     body = contract.parse_place(await asked.body())
     asked.about = {name: getattr(body, name) for name in ("symbol", "side", "type", "price", "amount")} | body.options
     market = entry.exchange.markets.resolve(body.symbol)
-    if asked.caller is not None and asked.caller.grant is not None:
-        await hold_to(asked.caller.grant.max_order, entry, market, body)
+    refusal = await _beyond_caps(asked, entry, market, body)
     try:
-        placed = await entry.place_order(credentials, market, body, key)
+        placed = await entry.place_order(credentials, market, body, key, refusal)
     except Exception as error:
         raise settle(error, may_have_left=True) from error
     replayed = () if placed.replayed is None else ((b"exgate-replayed", b"%.3f" % placed.replayed),)
@@ -130,6 +129,17 @@ async def _place_order(asked: Incoming) -> Reply:
         *_client_id(placed.client_order_id),
         *replayed,
     )
+
+
+async def _beyond_caps(asked: Incoming, entry: Any, market: Market, body: contract.PlaceBody) -> ExGateError | None:
+    """Why the caller's token doesn't allow this order, or why nobody can tell; None = it does."""
+    if asked.caller is None or asked.caller.grant is None:
+        return None
+    try:
+        await hold_to(asked.caller.grant.max_order, entry, market, body)
+    except ExGateError as error:
+        return error
+    return None
 
 
 async def _cancel_order(asked: Incoming) -> Reply:

@@ -85,12 +85,21 @@ class Entry:
         arguments = {"order_id": order_id, "client_order_id": client_order_id}
         return await self._private(credentials, "find_order", market, arguments, ask)
 
-    async def place_order(self, credentials: Credentials | None, market: Market, body: PlaceBody, key: str) -> Placed:
-        """Place once. ``key`` is the caller's Idempotency-Key, or empty."""
-        account = await self._trading_account(credentials)
+    async def place_order(
+        self,
+        credentials: Credentials | None,
+        market: Market,
+        body: PlaceBody,
+        key: str,
+        refusal: ExGateError | None = None,
+    ) -> Placed:
+        """Place once. ``key`` is the caller's Idempotency-Key, or empty; ``refusal`` as in ``Orders.place``."""
+        account = await self._account(credentials)
+        if not account.trading:
+            refusal = refusal or _trading_off(self.name)
 
         async def final(call: Call) -> Placed:
-            return await self._orders.place(account, market, body, key)
+            return await self._orders.place(account, market, body, key, refusal)
 
         arguments = {"body": body, "key": key}
         call = Call(
@@ -200,15 +209,13 @@ class Entry:
         except ExGateError as error:
             raise settle(error, may_have_left=False) from error
 
-    async def _trading_account(self, credentials: Credentials | None) -> Account:
-        account = await self._account(credentials)
-        if not account.trading:
-            raise PermissionDenied(
-                f"trading is off for {self.name}: set trading = true in its section. Nothing was sent.",
-                reason="TRADING_OFF",
-                metadata={"outcome": "refused"},
-            )
-        return account
+
+def _trading_off(name: str) -> PermissionDenied:
+    return PermissionDenied(
+        f"trading is off for {name}: set trading = true in its section. Nothing was sent.",
+        reason="TRADING_OFF",
+        metadata={"outcome": "refused"},
+    )
 
 
 _OPERATIONS = (

@@ -20,7 +20,7 @@ from . import drafts, endings, outcomes, rows, rules
 from .cancels import Cancels
 from .clock import Runtime
 from .errands import Errand, Errands
-from .errors import OTHER_ORDER, ExGateError, InvalidArgument
+from .errors import OTHER_ORDER, ExGateError
 from .journal import Journal, JournalError, Step, no_step
 from .lookups import Lookups, Times
 from .models import CancelResult, Market, Order, OrderRequest
@@ -73,8 +73,13 @@ class Orders:
         self._gates: dict[str, asyncio.Future[None]] = {}
         self._cancels = Cancels(journal, runtime, self._attempt, self._lookups, step, settings.deadline)
 
-    async def place(self, account: Account, market: Market, body: PlaceBody, key: str) -> Placed:
-        """Place once per key. ``key`` is the Idempotency-Key, empty where the caller gave none."""
+    async def place(
+        self, account: Account, market: Market, body: PlaceBody, key: str, refusal: ExGateError | None = None
+    ) -> Placed:
+        """Place once per key. ``key`` is the Idempotency-Key, empty where the caller gave none.
+
+        ``refusal`` is why it may not be sent; an order that was sent before under this key is told of nevertheless.
+        """
         until = self._now() + self._deadline
         exchange = account.exchange.name
         try:
@@ -85,7 +90,7 @@ class Orders:
             raise endings.before(error, exchange) from None
         joined = errand is not None
         if errand is None:
-            check = functools.partial(rules.check, market, account.capabilities, body, draft.client_order_id)
+            check = functools.partial(_check, refusal, market, account, body, draft.client_order_id)
             errand = self._begin(Errand(account, draft), lambda new: self._place(new, check, until))
         if not await self._errands.wait(errand, until):
             raise outcomes.told(endings.late(errand, joined), exchange, errand.client_order_id, errand.sent_ms)
@@ -211,10 +216,10 @@ class Orders:
             self._errands.note()
 
     async def _place(self, errand: Errand, check: Callable[[], OrderRequest], until: float) -> Verdict:
-        problem: InvalidArgument | None = None
+        problem: ExGateError | None = None
         try:
             request = check()
-        except InvalidArgument as error:
+        except ExGateError as error:
             problem = error
         if problem is not None or self.closing or errand.account.identity in self._gates:
             # Whatever stands against sending it now says nothing about an order that was sent before.
@@ -371,3 +376,11 @@ class Orders:
             return Placed(verdict.order_id, errand.client_order_id, age)
         error = verdict.error or outcomes.unknown("the order's outcome is unknown")
         raise outcomes.told(error, errand.account.exchange.name, errand.client_order_id, errand.sent_ms)
+
+
+def _check(
+    refusal: ExGateError | None, market: Market, account: Account, body: PlaceBody, client_order_id: str
+) -> OrderRequest:
+    if refusal is not None:
+        raise refusal
+    return rules.check(market, account.capabilities, body, client_order_id)

@@ -359,6 +359,16 @@ async def test_trading_switched_on_trades(tmp_path: Path) -> None:
         assert loaded("vault").sent == [("house", "0.60000")]
 
 
+async def test_trading_switched_off_says_nothing_about_an_order_that_was_sent_before(tmp_path: Path) -> None:
+    told = []
+    for trading in (True, False):
+        async with with_plugin(tmp_path, "vault", VAULT, vault(tmp_path, trading=trading)) as (_, caller):
+            token = {"Authorization": f"Bearer {(tmp_path / 'token').read_text().strip()}"}
+            told.append(await caller.buy(60_000, name="vault", Idempotency_Key="one", **token))
+    assert told[0].outcome == told[1].outcome == "placed"
+    assert told[0].order_id == told[1].order_id
+
+
 def test_callers_keys_mean_their_own_accounts_and_stay_secret(tmp_path: Path) -> None:
     anyio.run(_ten_callers, tmp_path)
     written = b"".join(path.read_bytes() for path in tmp_path.glob("orders.db*"))

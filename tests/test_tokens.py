@@ -170,6 +170,25 @@ async def test_an_order_above_the_cap_is_refused_and_so_is_one_that_may_be(
         assert await bot.order(symbol="ETH/BTC", **elsewhere) == (403, "ORDER_CAP", "refused")
 
 
+async def test_a_cap_says_nothing_about_an_order_that_was_sent_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    limit = {"symbol": "BTC/USDT", "side": "buy", "type": "limit", "price": "10.00", "amount": "1"}
+    async with gateway(tmp_path) as session:
+        made = token(state, "new", "bot", "--allow", "*:trade", "--max-order", "BTC=1", capsys=capsys)["token"]
+        told = []
+        for key in ("one", "one", "two"):
+            headers = {"Authorization": f"Bearer {made}", "Idempotency-Key": key}
+            async with session.post("/v1/real/order", json=limit, headers=headers) as answer:
+                body = await answer.json()
+                told.append((answer.status, answer.headers["ExGate-Outcome"], body.get("order_id")))
+            (state / "tokens.json").write_text((state / "tokens.json").read_text().replace('"1"', '"0.5"'))
+        first, again, another = told
+        assert first[:2] == (200, "placed") and again == first
+        assert another == (403, "refused", None)
+
+
 async def test_every_private_call_leaves_one_line_that_names_caller_and_outcome(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from exgate_core.access import Caller
 from exgate_core.contract import PlaceBody
-from exgate_core.errors import NotFound
+from exgate_core.errors import ExGateError, NotFound
 from exgate_core.grants import OWNER
 from exgate_core.markets import MarketList
 from exgate_core.models import Answer, Balance, CancelResult, Depth, Freshness, Market, Order, Trade
@@ -104,7 +104,9 @@ class FakeEntry:
         self._asked("find_order", credentials, market and market.symbol, order_id, client_order_id)
         return ORDER
 
-    async def place_order(self, credentials: Any, market: Market, body: PlaceBody, key: str) -> Placed:
+    async def place_order(
+        self, credentials: Any, market: Market, body: PlaceBody, key: str, refusal: ExGateError | None
+    ) -> Placed:
         self._asked("place_order", credentials, market.symbol, body, key)
         return self.placed
 
