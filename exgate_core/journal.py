@@ -91,8 +91,8 @@ class Journal:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(JournalError):
-            await self.probe()
+        # So that the file tells when it was last used, whatever happened meanwhile.
+        self._jobs.put(_Job("journal.probe", _nothing, writes=True))
         await self._close()
 
     @property

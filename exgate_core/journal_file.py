@@ -140,7 +140,7 @@ class JournalFile:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_PAGES_BESIDE}")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not rows.schema(connection):
+        if version == 0 and not _schema(connection):
             rows.create(connection, self._now())
         elif version == 0:
             raise sqlite3.DatabaseError("it has tables, but no version")
@@ -152,7 +152,7 @@ class JournalFile:
             raise JournalError(message, reason="JOURNAL_VERSION")
 
     def _check(self, connection: sqlite3.Connection, counted: int | None, log: _Log) -> None:
-        if not set(rows.schema_as_made()) <= set(rows.schema(connection)):
+        if not set(_schema_as_made()) <= set(_schema(connection)):
             raise sqlite3.DatabaseError("its tables aren't those that were made")
         mended = _mend(connection)
         if mended:
@@ -223,6 +223,18 @@ class _Log:
         if not read and self._frames[0][0] != self._salt:
             return True  # the head itself
         return any(salt == self._salt and ends for salt, ends in self._frames[read:])
+
+
+def _schema(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The names and texts of everything that the file holds."""
+    return connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+
+
+def _schema_as_made() -> list[tuple[str, str]]:
+    """The same of a new file."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        rows.create(connection, 0)
+        return _schema(connection)
 
 
 def _read_count(lock: int) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -190,18 +190,6 @@ def migrate(connection: sqlite3.Connection, now: int) -> None:
     connection.execute("COMMIT")
 
 
-def schema(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """The names and texts of everything that the file holds."""
-    return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-
-
-def schema_as_made() -> list[tuple[str, str]]:
-    """What ``schema`` says of a new file."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        create(connection, 0)
-        return schema(connection)
-
-
 def select(connection: sqlite3.Connection, where: str, *values: object) -> list[Row]:
     """The rows that meet a condition, newest first."""
     found = connection.execute(f"SELECT {_COLUMNS} FROM orders WHERE {where} {_NEWEST_FIRST}", values)
@@ -360,10 +348,11 @@ def _intact(connection: sqlite3.Connection, row_id: int) -> Row | None:
 def _row(columns: Sequence[object]) -> Row:
     *values, checksum = columns
     if checksum == _checksum(tuple(values[1:])):
-        try:
-            return msgspec.convert(values, Row)
-        except msgspec.ValidationError:
-            pass  # written by hand, or by an earlier version after it was damaged
+        # Even so it may be from a version that kept no checksums, or that knows other states.
+        with suppress(msgspec.ValidationError):
+            row = msgspec.convert(values, Row)
+            if row.state in STATES:
+                return row
     return _readable(values)
 
 

@@ -153,6 +153,10 @@ def _read(options: Options, where: str, *values: object) -> list[Row]:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             rows.prepare(connection)
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version != rows.SCHEMA:
+                text = f"the journal {path} has version {version}, not {rows.SCHEMA}; a start of the gateway brings an"
+                raise FailedPrecondition(f"{text} earlier one up to date", reason="JOURNAL_VERSION")
             return rows.select(connection, where, *values)
     except sqlite3.Error as error:
         raise FailedPrecondition(f"the journal {path} can't be read: {error}", reason="JOURNAL_UNREADABLE") from None

@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -442,6 +444,27 @@ def test_a_crash_leaves_a_row_that_can_be_settled_by_hand(tmp_path: Path, capsys
     (tmp_path / "orders.db").write_bytes(b"no journal at all, but a text of some length" * 100)
     code, _, err = run("journal", "list", *state, capsys=capsys)
     assert (code, "JOURNAL_UNREADABLE" in err, "orders.db" in err) == (3, True, True)
+
+
+def test_a_damaged_row_is_listed_and_a_damaged_file_stops_the_start_with_advice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, path = ("-s", f"server.state_dir={tmp_path}"), tmp_path / "orders.db"
+    with serving(tmp_path) as running:
+        assert run(*ORDER, "--url", running.url, capsys=capsys)[0] == 0
+    assert answer("journal", "list", *state, capsys=capsys) == []
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE orders SET order_id = '99'")
+        connection.commit()
+    (row,) = answer("journal", "list", *state, capsys=capsys)
+    assert (row["id"], row["state"], row["symbol"]) == (1, "DAMAGED", "BTC/USDT")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    code, _, err = run("journal", "list", *state, capsys=capsys)
+    assert (code, "JOURNAL_VERSION" in err, "start of the gateway" in err) == (3, True, True)
+    path.write_bytes(path.read_bytes()[:5_000])
+    code, _, err = run("serve", "--port", "0", *state, capsys=capsys)
+    assert (code, "JOURNAL_DAMAGED" in err, "runbook.md" in err, str(path) in err) == (5, True, True, True)
 
 
 def test_help_loads_neither_server_nor_clients(home: Path) -> None:

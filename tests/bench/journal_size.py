@@ -51,8 +51,7 @@ def fill(path: Path, count: int) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         rows.prepare(connection)
         connection.execute("PRAGMA journal_mode = WAL")
-        if not rows.schema(connection):
-            rows.create(connection, now)
+        rows.create(connection, now)
         connection.execute("BEGIN")
         for number in range(count):
             made = rows.claim(connection, draft(number), now, now).row

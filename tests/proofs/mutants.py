@@ -39,7 +39,7 @@ SHORT_ROOMS = ("reads", "book")
 REASONS = Path(__file__).with_name("equivalent.toml")
 ROOMS: dict[str, Sequence[str]] = {
     "orders": ("orders", "drafts", "outcomes", "lookups", "endings", "errands", "cancels", "client_ids"),
-    "journal": ("journal", "rows"),
+    "journal": ("journal", "journal_file", "rows"),
     "access": ("access", "grants", "caps", "rates"),
     "contract": ("contract", "wire", "status", "requests"),
     "numbers": ("numbers",),
