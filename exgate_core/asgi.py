@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from . import logs
+from . import checks, logs
 from .access import Guard, check_bind, is_local, load_tokens, tls_files
 from .app import App, make_app
 from .errors import ExGateError, FailedPrecondition, PermissionDenied, Unavailable
@@ -28,7 +28,9 @@ def app() -> Hosted:
     collect_less()
     settings = load(find_file(None))
     logs.log_to_stderr(settings.server.log_level)
-    return Hosted(settings, load_catalogue(settings.plugins.load))
+    catalogue = load_catalogue(settings.plugins.load)
+    checks.log(settings, catalogue)
+    return Hosted(settings, catalogue)
 
 
 class Hosted:

@@ -101,7 +101,7 @@ class Cancels:
         try:
             row = await self.row_of(account, market, order_id, client_order_id)
         except JournalError as error:
-            _log.error("a cancel goes out without the journal: %s", error)
+            _log.error("%s: a cancel goes out without the journal: %s", account.identity, error)
             row = None
         except InvalidArgument as error:
             raise _bad(error, account) from None
@@ -143,7 +143,7 @@ class Cancels:
         try:
             order = await self._ask(target)
         except Exception as failure:
-            _log.info("looking after a refused cancel failed: %r", failure)
+            _log.info("%s: looking after a refused cancel failed: %r", target.account.identity, failure)
             order = None
         if order is not None and order.status in _ENDED:
             ended = _ENDED[order.status]
@@ -165,7 +165,7 @@ class Cancels:
             try:
                 order = await self._ask(target)
             except Exception as failure:
-                _log.info("looking after a cancel failed: %r", failure)
+                _log.info("%s: looking after a cancel failed: %r", target.account.identity, failure)
                 order = None
             if order is not None and order.status in _ENDED:
                 return CancelResult(status=_ENDED[order.status])

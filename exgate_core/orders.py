@@ -207,7 +207,7 @@ class Orders:
         except ExGateError as error:
             verdict = Verdict(rows.REFUSED, error=endings.before(error, errand.account.exchange.name))
         except Exception as error:
-            _log.exception("an order failed in phase %s", errand.phase)
+            _log.exception("%s: an order failed in phase %s", errand.account.identity, errand.phase)
             verdict = endings.bug(errand, error)
         finally:
             errand.verdict.set_result(verdict or endings.stopped(errand))
@@ -325,7 +325,8 @@ class Orders:
                 return None
         except JournalError:
             return None
-        _log.warning("order %s was answered as %s %s, which nobody sent", row.client_order_id, order_id, named)
+        known = f"{row.account}: order {row.client_order_id}"
+        _log.warning("%s was answered as %s %s, which nobody sent", known, order_id, named)
         return outcomes.of_answer(order_id)
 
     async def _settle(self, errand: Errand, times: Times, *, duplicate: bool) -> Verdict:
@@ -348,7 +349,8 @@ class Orders:
                     errand.row, verdict.state, verdict.order_id, outcomes.written(endings.kept(verdict))
                 )
             except JournalError as error:
-                _log.error("order %s is %s, but: %s", errand.client_order_id, verdict.state, error)
+                known = f"{errand.account.identity}: order {errand.client_order_id}"
+                _log.error("%s is %s, but: %s", known, verdict.state, error)
             else:
                 errand.recorded = True
                 return

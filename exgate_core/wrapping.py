@@ -93,7 +93,7 @@ async def send_once(wrappers: Sequence[Wrapper], final: Proceed, call: Call, sec
     except ExGateError as error:
         if once.outcome is None:
             raise _before_the_send(error) from error.__cause__
-        _log.error("a wrapper around %s failed after the send", call.operation, exc_info=error)
+        _log.error("%s: a wrapper around %s failed after the send", call.exchange, call.operation, exc_info=error)
     finally:
         once.over = True
     if once.outcome is None:
