@@ -23,8 +23,6 @@ LEAST_LOOKS: Final = 3
 """How many times an order must not be found before it counts as never placed."""
 _STILL_NEW_MS: Final = 60_000
 """How long before the send an order may be dated and still count as sent then."""
-_OLD_MS: Final = 3_600_000
-"""Dated by so much before the send it is an earlier one, unless a clock is wrong."""
 _SURELY_OLD_MS: Final = 48 * 3_600_000
 """More than any date without an hour, in any time zone, can be wrong."""
 _JUST_AFTER: Final = 0.001
@@ -34,9 +32,9 @@ _EARLIEST_MS: Final = 1_000_000_000_000
 _log = logging.getLogger("exgate.orders")
 
 
-Kind = Literal["ours", "other", "earlier", "unlike", "nothing", "doubtful", "failed"]
+Kind = Literal["ours", "other", "unlike", "nothing", "doubtful", "failed"]
 
-_FIRST: Final[tuple[Kind, ...]] = ("ours", "doubtful", "unlike", "earlier", "other")
+_FIRST: Final[tuple[Kind, ...]] = ("ours", "doubtful", "unlike", "other")
 """Where an exchange shows several orders, the first of these kinds that there is counts."""
 
 
@@ -52,8 +50,8 @@ class Look(Struct, frozen=True):
     """What one question to the exchange brought."""
 
     kind: Kind
-    """other: orders that are certainly not this one; earlier: one that isn't, unless its date is wrong; unlike: one
-    with its id, of another price or amount; doubtful: one that may be it; failed: no answer."""
+    """other: orders that are certainly not this one; unlike: one with its id, of another price or amount; doubtful: one
+    that may be it; failed: no answer."""
     order: Order | None = None
 
 
@@ -136,10 +134,8 @@ class Lookups:
         return Look("nothing")
 
     async def _kind(self, row: Row, order: Order) -> Kind:
-        if await self._is_of_another_row(row, order):
+        if _is_surely_older(row, order) or await self._is_of_another_row(row, order):
             return "other"
-        if age := _age(row, order):
-            return age
         same = (order.symbol, order.side) == (row.symbol, row.side) and order.client_order_id in (
             "",
             row.client_order_id,
@@ -147,7 +143,9 @@ class Lookups:
         # What doesn't fit may be an adapter's mistake: then it must not count as "not there".
         if not (order.order_id and same):
             return "doubtful"
-        return "ours" if _as_ordered(row, order) else "unlike"
+        if not _as_ordered(row, order):
+            return "unlike"
+        return "doubtful" if _may_be_older(row, order) else "ours"
 
     async def _is_of_another_row(self, row: Row, order: Order) -> bool:
         """Whether the journal knows the order as that of another row: ids are unique in one market only."""
@@ -160,22 +158,19 @@ class Lookups:
         return order.client_order_id != row.client_order_id or known.client_order_id == row.client_order_id
 
 
-def _age(row: Row, order: Order) -> Kind | None:
-    """What an order is if it was there before the send; None = it may be of that send.
+def _is_surely_older(row: Row, order: Order) -> bool:
+    """Whether an order was there before the send: exchanges let a client id be used again once its order is closed.
 
-    Exchanges let a client id be used again once its order is closed. But clocks are wrong by hours, and dates are given
-    without an hour or in another zone: only what is days older by both clocks is certainly another one.
+    Clocks are wrong by hours, and dates are given without an hour or in another zone: both clocks must say so.
     """
+    is_dated = row.sent_there and order.time > _EARLIEST_MS
+    return bool(is_dated) and min(row.sent, row.sent_there) - order.time > _SURELY_OLD_MS
+
+
+def _may_be_older(row: Row, order: Order) -> bool:
+    """Whether an order with the row's client id may be that of an earlier send."""
     used_once = row.key.startswith("g:") and order.client_order_id == row.client_order_id != ""
-    if used_once or order.time <= _EARLIEST_MS:
-        return None
-    here = row.sent - order.time
-    there = row.sent_there - order.time if row.sent_there else here
-    if row.sent_there and min(here, there) > _SURELY_OLD_MS:
-        return "other"
-    if min(here, there) > _OLD_MS:
-        return "earlier"
-    return "doubtful" if there > _STILL_NEW_MS else None
+    return not used_once and order.time > _EARLIEST_MS and (row.sent_there or row.sent) - order.time > _STILL_NEW_MS
 
 
 def _as_ordered(row: Row, order: Order) -> bool:
@@ -204,7 +199,7 @@ def _proven(account: Account, look: Look, duplicate: bool, misses: int, *, sure:
             error = outcomes.refused(outcomes.rejection(order), name)
             return Verdict(rows.REFUSED, error=error, order=order)
         return Verdict(rows.PLACED, order.order_id, order=order)
-    if look.kind in ("other", "earlier", "unlike") and duplicate and order is not None:
+    if look.kind in ("other", "unlike") and duplicate and order is not None:
         text = f"{name} has an earlier order {order.order_id} with the client order id {order.client_order_id}"
         return Verdict(rows.REFUSED, error=outcomes.exists(text, order.order_id))
     full = account.capabilities.order_recovery == "full"

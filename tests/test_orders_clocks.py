@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
 from exgate_core import rows
 from exgate_core.errors import OutcomeUnknown, Refused
-from exgate_core.models import Market, Order
+from exgate_core.models import Market, Order, OrderRequest
 from tests.support.desk import Desk
 from tests.support.room import anyio_backend, failure, foreign, opened, virtual
 from tests.support.virtual import Virtual
@@ -90,6 +93,65 @@ async def test_an_exchange_that_tells_a_wrong_time_makes_no_placed_order_a_refus
             assert (await placing).order_id == "1000"
         else:
             assert isinstance(await failure(lambda: placing), OutcomeUnknown)
+
+
+@wrong
+async def test_an_order_that_something_on_the_way_sent_twice_is_placed(
+    virtual: Virtual, tmp_path: Path, wrong: float
+) -> None:
+    for desk in (measured(virtual), Desk(identity="fake:blind", time=virtual.runtime.clock.time, settle=0.3)):
+        desk.script.append("twice")
+        async with opened(virtual, tmp_path) as room:
+            room.clock.ahead = wrong
+            if desk.ahead is None and wrong > 0:
+                assert isinstance(await failure(lambda: room.place(desk)), OutcomeUnknown)  # noqa: B023  # called at once
+            else:
+                assert (await room.place(desk)).order_id == "1000"
+
+
+@given(
+    wrong=st.floats(-400 * DAY, 400 * DAY),
+    told=st.none() | st.floats(-3.0, 3.0),
+    grain=st.sampled_from([1, 1000, 60_000, int(DAY * 1000)]),
+    zone=st.integers(-12, 14),
+    happens=st.sampled_from(["drop_after", "twice"]),
+)
+@settings(max_examples=30, deadline=None)
+def test_whatever_clocks_and_dates_say_a_placed_order_is_never_refused(
+    wrong: float, told: float | None, grain: int, zone: int, happens: str
+) -> None:
+    """``told``: by how many seconds the exchange's clock was measured wrongly, if it was; ``grain``: what its dates are
+    rounded to, in ms; ``zone``: the hours by which they are read wrongly."""
+    virtual = Virtual()
+    clock = virtual.runtime.clock
+    desk = Dated(time=clock.time, ahead=told, settle=0.1, grain=grain, zone=zone)
+    desk.script.append(happens)
+
+    async def main(path: Path) -> None:
+        async with opened(virtual, path, deadline=0.3, reconcile=0.3) as room:
+            room.clock.ahead = wrong
+            try:
+                assert (await room.place(desk)).order_id == "1000"
+            except OutcomeUnknown:
+                assert told is None or grain > 60_000 or zone < 0, "an exact date on a clock that was measured"
+
+    with tempfile.TemporaryDirectory() as folder:
+        virtual.run(main(Path(folder)))
+    assert len(desk.ledger) == 1
+
+
+@dataclass
+class Dated(Desk):
+    """Dates orders as carelessly as some exchanges do."""
+
+    grain: int = 1
+    zone: int = 0
+
+    def accept(self, order: OrderRequest) -> str:
+        made = super().accept(order)
+        date = self.ledger[-1].time // self.grain * self.grain + self.zone * 3_600_000
+        self.ledger[-1] = structs.replace(self.ledger[-1], time=date)
+        return made
 
 
 @dataclass

@@ -129,15 +129,15 @@ DEFENCES = (
     Defence(
         "a wrong clock makes no placed order a refused one",
         "exgate_core/lookups.py",
-        "    if row.sent_there and min(here, there) > _SURELY_OLD_MS:\n",
-        "    if here > _OLD_MS:\n",
+        "    return bool(is_dated) and min(row.sent, row.sent_there) - order.time > _SURELY_OLD_MS\n",
+        "    return row.sent - order.time > 3_600_000\n",
         "tests/test_orders_clocks.py::test_an_order_whose_answer_was_lost_is_found",
     ),
     Defence(
         "an order of yesterday is not told as today's",
         "exgate_core/lookups.py",
-        '    return "doubtful" if there > _STILL_NEW_MS else None\n',
-        "    return None\n",
+        '        return "doubtful" if _may_be_older(row, order) else "ours"\n',
+        '        return "ours"\n',
         "tests/test_orders_clocks.py::test_an_older_order_of_the_same_client_id_and_content_is_never_told_as_the_new_one",
     ),
     Defence(
