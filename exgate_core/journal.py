@@ -152,11 +152,7 @@ class Journal:
 
     async def all_by_order_id(self, account: str, order_id: str) -> Sequence[Row]:
         """The newest row of each market with the exchange's order id, newest first: an id is unique per market only."""
-        found = await self._submit(
-            "journal.read",
-            lambda connection: self._file.reporting(rows.select(connection, rows.BY_ORDER_ID, order_id, account)),
-            writes=False,
-        )
+        found = await self._read(lambda connection: rows.select(connection, rows.BY_ORDER_ID, order_id, account))
         newest: dict[str, Row] = {}
         for row in found:
             newest.setdefault(row.symbol, row)
@@ -164,10 +160,13 @@ class Journal:
 
     async def by_client_id(self, account: str, client_order_id: str) -> Row | None:
         """The newest row with a client order id, as the caller or as the exchange knows it."""
-        named = [
-            await self._first(where, client_order_id, account) for where in (rows.BY_CLIENT_ORDER_ID, rows.BY_CALLER_ID)
-        ]
-        return max((row for row in named if row), key=lambda row: (row.witnessed, row.id), default=None)
+        ways = (rows.BY_CLIENT_ORDER_ID, rows.BY_CALLER_ID)
+        named = await self._read(
+            lambda connection: [
+                row for where in ways if (row := rows.newest(connection, where, client_order_id, account)) is not None
+            ]
+        )
+        return max(named, key=lambda row: (row.witnessed, row.id), default=None)
 
     async def is_ours(self, account: str, row_id: int, order_id: str, named: str) -> bool:
         """Whether an answer with these ids is, or may be, about another row than this one, whatever account sent it.
@@ -189,12 +188,9 @@ class Journal:
     async def undecided(self, account: str = "") -> Sequence[Row]:
         """Rows whose outcome nobody knows yet, of one account or of all, newest first; no damaged ones."""
 
-        def read(connection: sqlite3.Connection) -> list[Row]:
-            where = f"account = ? AND {rows.OPEN}"
-            return rows.select(connection, where, account) if account else rows.undecided(connection)
-
-        found = await self._submit(
-            "journal.read", lambda connection: self._file.reporting(read(connection)), writes=False
+        where = f"account = ? AND {rows.OPEN}"
+        found = await self._read(
+            lambda connection: rows.select(connection, where, account) if account else rows.undecided(connection)
         )
         return [row for row in found if row.state in rows.UNDECIDED]
 
@@ -222,12 +218,16 @@ class Journal:
         await self._submit("journal.probe", _nothing)
 
     async def _first(self, where: str, *values: object) -> Row | None:
-        def read(connection: sqlite3.Connection) -> Row | None:
+        def read(connection: sqlite3.Connection) -> list[Row]:
             found = rows.newest(connection, where, *values)
-            self._file.reporting([found] if found is not None else [])
-            return found
+            return [] if found is None else [found]
 
-        return await self._submit("journal.read", read, writes=False)
+        return next(iter(await self._read(read)), None)
+
+    async def _read(self, read: Callable[[sqlite3.Connection], list[Row]]) -> list[Row]:
+        return await self._submit(
+            "journal.read", lambda connection: self._file.reporting(read(connection)), writes=False
+        )
 
     async def _submit(self, name: str, run: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
         if self._thread is None:
@@ -287,8 +287,8 @@ class Journal:
     def _run(self, batch: list[_Job]) -> None:
         try:
             self._transact(batch)
-        except (sqlite3.Error, OSError) as error:
-            failure = self._failure(error)
+        except (sqlite3.Error, OSError, JournalError) as error:
+            failure = error if isinstance(error, JournalError) else self._failure(error)
             self._roll_back()
             for job in batch:
                 if job.writes:
@@ -307,8 +307,8 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
         for job in batch:
             self._run_one(job)
-            if connection is not None and not connection.in_transaction:
-                raise sqlite3.OperationalError(str(job.error))  # All is taken back, and nothing may be written alone.
+            if connection is not None and not connection.in_transaction and isinstance(job.error, JournalError):
+                raise job.error  # SQLite took back all of it, and would write what follows by itself.
         if connection is not None:
             rows.keep_alive(connection, Mark(self._witnessed(), self._now(), self._file.commits + 1))
             self._step("journal.commit")

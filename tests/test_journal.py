@@ -590,7 +590,9 @@ async def test_a_disk_that_is_full_amid_a_batch_leaves_none_of_it(tmp_path: Path
         await anyio.lowlevel.checkpoint()
         go_on.set()
         await held
-        assert {type(each) for each in await asyncio.gather(*asking, return_exceptions=True)} == {JournalError}
+        failed = await asyncio.gather(*asking, return_exceptions=True)
+        assert {type(each) for each in failed} == {JournalError}
+        assert [str(each).count("failed: database or disk is full") for each in failed] == [1, 1, 1]
         assert await journal.undecided() == []
 
 
