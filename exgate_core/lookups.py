@@ -163,14 +163,19 @@ def _is_surely_older(row: Row, order: Order) -> bool:
 
     Clocks are wrong by hours, and dates are given without an hour or in another zone: both clocks must say so.
     """
-    is_dated = row.sent_there and order.time > _EARLIEST_MS
-    return bool(is_dated) and min(row.sent, row.sent_there) - order.time > _SURELY_OLD_MS
+    known = _age_tells(row, order) and row.sent_there != 0
+    return known and min(row.sent, row.sent_there) - order.time > _SURELY_OLD_MS
 
 
 def _may_be_older(row: Row, order: Order) -> bool:
     """Whether an order with the row's client id may be that of an earlier send."""
+    return _age_tells(row, order) and (row.sent_there or row.sent) - order.time > _STILL_NEW_MS
+
+
+def _age_tells(row: Row, order: Order) -> bool:
+    """Whether there may be older orders like this: none has a client id that was made for one send alone."""
     used_once = row.key.startswith("g:") and order.client_order_id == row.client_order_id != ""
-    return not used_once and order.time > _EARLIEST_MS and (row.sent_there or row.sent) - order.time > _STILL_NEW_MS
+    return order.time > _EARLIEST_MS and not used_once
 
 
 def _as_ordered(row: Row, order: Order) -> bool:

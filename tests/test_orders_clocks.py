@@ -95,6 +95,15 @@ async def test_an_exchange_that_tells_a_wrong_time_makes_no_placed_order_a_refus
             assert isinstance(await failure(lambda: placing), OutcomeUnknown)
 
 
+async def test_a_client_id_that_was_made_for_one_order_alone_is_enough_whatever_the_date(
+    virtual: Virtual, tmp_path: Path
+) -> None:
+    desk = Dated(time=virtual.runtime.clock.time, ahead=0.0, settle=0.1, zone=-24 * 300)
+    desk.script.append("drop_after")
+    async with opened(virtual, tmp_path) as room:
+        assert (await room.place(desk, key="")).order_id == "1000"
+
+
 @wrong
 async def test_an_order_that_something_on_the_way_sent_twice_is_placed(
     virtual: Virtual, tmp_path: Path, wrong: float

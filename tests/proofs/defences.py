@@ -129,7 +129,7 @@ DEFENCES = (
     Defence(
         "a wrong clock makes no placed order a refused one",
         "exgate_core/lookups.py",
-        "    return bool(is_dated) and min(row.sent, row.sent_there) - order.time > _SURELY_OLD_MS\n",
+        "    return known and min(row.sent, row.sent_there) - order.time > _SURELY_OLD_MS\n",
         "    return row.sent - order.time > 3_600_000\n",
         "tests/test_orders_clocks.py::test_an_order_whose_answer_was_lost_is_found",
     ),
