@@ -292,8 +292,12 @@ FAULTS: Final[Sequence[Fault]] = (
             asserted(
                 FAILED + "without_the_journal_nothing_is_sent",
                 GATEWAY + "while_the_journal_cant_be_written_nothing_is_sent",
+                JOURNAL + "a_disk_that_is_full_amid_a_batch_leaves_none_of_it",
             ),
-            asserted(CANCELS + "a_cancel_goes_out_without_the_journal_and_while_draining"),
+            asserted(
+                CANCELS + "a_cancel_goes_out_without_the_journal_and_while_draining",
+                JOURNAL + "a_disk_that_fails_takes_no_reads_along",
+            ),
             *[absent("nothing is written for questions")] * 2,
             absent("nothing is written for streams"),
         ),
@@ -442,7 +446,12 @@ FAULTS: Final[Sequence[Fault]] = (
             ),
         ),
     ),
-    _row(32, "this machine's clock jumps", "mass timeouts; an age below zero", [asserted("C99")] * 5),
+    _row(
+        32,
+        "this machine's clock jumps",
+        "mass timeouts; an age below zero; a key that is forgotten",
+        [asserted("C99", GATEWAY + "no_jump_of_the_clock_makes_a_key_send_again"), *[asserted("C99")] * 4],
+    ),
     _row(
         33,
         "the name leads to another host",
