@@ -369,12 +369,16 @@ class Orders:
         there = account.exchange_now() - row.sent_there if row.sent_there else here
         return min(here, there, self._journal.age_ms(row)) / 1000
 
+    def _age(self, row: Row) -> float:
+        """Seconds since a row was made: as people count them, unless their clock was put back."""
+        return max(self._now_ms() - row.created, self._journal.age_ms(row)) / 1000
+
     def _answer(self, errand: Errand, verdict: Verdict, joined: bool) -> Placed:
         row = errand.row
         if row is not None and verdict.state in (rows.PLACED, rows.REFUSED):
             self._journal.mark_delivered(row)
         if verdict.state == rows.PLACED:
-            age = (self._now_ms() - row.created) / 1000 if row and (joined or errand.replayed) else None
+            age = self._age(row) if row and (joined or errand.replayed) else None
             return Placed(verdict.order_id, errand.client_order_id, age)
         error = verdict.error or outcomes.unknown("the order's outcome is unknown")
         raise outcomes.told(error, errand.account.exchange.name, errand.client_order_id, errand.sent_ms)

@@ -82,7 +82,9 @@ async def test_a_hundred_at_once_place_one_order(tmp_path: Path, named: str, kin
 
 
 @pytest.mark.parametrize(
-    "starts", [(0, 31 * DAY, 0), (-26 * 365 * DAY, 0)], ids=["31 days ahead", "clock of a dead battery"]
+    "starts",
+    [(0, 31 * DAY, 0), (-26 * 365 * DAY, 0), (31 * DAY, 0)],
+    ids=["31 days ahead", "clock of a dead battery", "put back"],
 )
 async def test_no_jump_of_the_clock_makes_a_key_send_again(tmp_path: Path, starts: tuple[int, ...]) -> None:
     """Each start has a clock that is wrong by so many seconds; the first and the last get the same key."""
@@ -98,7 +100,7 @@ async def test_no_jump_of_the_clock_makes_a_key_send_again(tmp_path: Path, start
             sent = accepted(engine(served.gateway), 60_000)
     first, last = replies
     assert (last.outcome, last.order_id, sent) == ("placed", first.order_id, [first.order_id])
-    assert "exgate-replayed" in last.headers
+    assert float(last.headers["exgate-replayed"]) >= 0
 
 
 async def test_a_stop_waits_for_orders_in_flight_and_every_answer_is_true(tmp_path: Path) -> None:
