@@ -92,7 +92,9 @@ def test_what_is_no_such_number_is_kept(value: object) -> None:
 
 @given(
     st.recursive(
-        st.text() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+        st.text() | st.integers() | st.none(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner),
+        max_leaves=8,
     )
 )
 def test_whatever_may_hold_none_holds_none(value: object) -> None:
