@@ -58,6 +58,8 @@ class Hostile:
     storm: bool = True
     faults: Counter[str] = field(default_factory=Counter)
     calls: int = 0
+    named: str = ""
+    """What it calls every order in its answers, where that isn't its id."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Every request; the path begins with the address that was meant."""
@@ -86,7 +88,11 @@ class Hostile:
             **{"transactTime": now, "time": now},
         }
         self._fill_older(number)
-        return await self._fault("back", BACK, request, json.dumps(order)) or web.json_response(order)
+        said = self._said(order)
+        return await self._fault("back", BACK, request, json.dumps(said)) or web.json_response(said)
+
+    def _said(self, order: dict[str, Any]) -> dict[str, Any]:
+        return order | ({"orderId": self.named} if self.named else {})
 
     def _fill_older(self, number: int) -> None:
         older = self.book.get(number - 2 * RESTING)
@@ -97,11 +103,11 @@ class Hostile:
         if answer := await self._fault("look", LOOK, request):
             return answer
         if path.endswith("openOrders"):
-            return web.json_response([order for order in self.book.values() if order["status"] == "NEW"])
+            return web.json_response([self._said(order) for order in self.book.values() if order["status"] == "NEW"])
         named = (asked.get("origClientOrderId"), asked.get("orderId"))
         for order in reversed(self.book.values()):
             if order["clientOrderId"] == named[0] or str(order["orderId"]) == named[1]:
-                return web.json_response(order)
+                return web.json_response(self._said(order))
         return web.json_response({"code": -2013, "msg": "Order does not exist."}, status=400)
 
     async def _fault(

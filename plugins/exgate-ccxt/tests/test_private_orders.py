@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,11 +20,14 @@ from exgate_ccxt.privates import order_of
 from exgate_ccxt.served import account_class
 from hostile import Hostile, serving
 from make_facts import MARKET
+from msgspec.structs import replace
 
 from exgate_core.account import Account
 from exgate_core.clock import Runtime
 from exgate_core.errors import DUPLICATE, NotFound, NotSent, RateLimited, Refused
 from exgate_core.models import OrderRequest
+from exgate_core.settings import Orders, Secret, Section, Server, Settings
+from tests.support.serving import serving as gateway
 
 ccxt = pytest.importorskip("ccxt")
 pytestmark = pytest.mark.anyio
@@ -150,6 +154,26 @@ async def test_an_order_is_found_by_its_client_id_open_or_filled(calm: Any) -> N
         assert again == found
     assert await account.find_order(market, "", "nobody") == []
     assert len(hostile.book) == 2
+
+
+@pytest.mark.parametrize("named", ["../../x", "1\r\nX: y", "9" * 100_000, "a b", "\u0661"])
+async def test_an_order_whose_id_nobody_could_name_again_is_unknown(tmp_path: Path, named: str) -> None:
+    hostile = Hostile(random.Random(0), storm=False, named=named)
+    async with serving(hostile) as url:
+        keys = Section(api_key=Secret("key"), api_secret=Secret("secret"), trading=True)
+        section = replace(keys, exchange="binance", plugin="exgate-ccxt", upstream_prefix=url)
+        server, orders = Server(port=0, state_dir=str(tmp_path)), Orders(deadline=0.3, reconcile_deadline=0.3)
+        settings = Settings(server=server, orders=orders, exchanges={"binance": section})
+        async with gateway(settings) as running:
+            headers = {"Authorization": f"Bearer {(tmp_path / 'token').read_text().strip()}"}
+            order = {"symbol": "BTC/USDT", "side": "buy", "type": "limit", "price": "100", "amount": "1"}
+            async with (
+                aiohttp.ClientSession(running.url, headers=headers) as client,
+                client.post("/v1/binance/order", json=order) as answer,
+            ):
+                told = (answer.status, answer.headers["ExGate-Outcome"])
+                assert told == (504, "unknown"), await answer.text()
+    assert len(hostile.book) == 1
 
 
 async def test_a_market_buy_by_amount_goes_only_where_the_unit_is_sure() -> None:

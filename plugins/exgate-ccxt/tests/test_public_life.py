@@ -74,7 +74,10 @@ async def test_with_a_list_on_disk_an_exchange_opens_while_it_is_down(venue: Any
         async with CcxtExchange(context) as exchange:
             assert await exchange.markets() == fetched
         kept = only(tmp_path)
-        for spoiled in (b"", b"{", b'{"at":1,"ccxt":"x","markets":[]}', kept.read_bytes()[:1000]):
+        whole = kept.read_bytes()
+        bombed = whole.replace(b'"info":{', b'"info":{"x":"1e999999999",', 1)
+        assert bombed != whole
+        for spoiled in (b"", b"{", b'{"at":1,"ccxt":"x","markets":[]}', whole[:1000], bombed):
             kept.write_bytes(spoiled)
             with pytest.raises(Unavailable):
                 async with CcxtExchange(context):

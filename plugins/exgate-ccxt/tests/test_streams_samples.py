@@ -16,12 +16,14 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 from aiohttp import WSMsgType, web
 from exgate_ccxt import loading
+from exgate_ccxt.bounds import Boundless
 from exgate_ccxt.markets import Listing
 from exgate_ccxt.streams import pull_trade
-from frames import SAMPLES, Sample, Told
+from frames import SAMPLES, Sample, Told, bybit, htx, mexc_frame
 from make_facts import MARKET, _market
 from streaming import collect, trades_in
 
@@ -132,6 +134,30 @@ async def test_frames_of_the_documents_to_the_last_digit(name: str) -> None:
         finally:
             await loading.close_client(client)
     assert tuple(map(told, trades_in(got))) == sample.trades
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("bybit", bybit("1", "Buy", "1", "1e300", 1_700_000_000_123)),
+        ("htx", htx(("1", "1", "1", "1E-300", "123"))),
+        ("mexc", lambda: mexc_frame(("1e300", "1", 1, 1_700_000_000_123))),
+    ],
+)
+async def test_a_number_that_nobody_may_compute_with_ends_the_stream(name: str, frame: Any) -> None:
+    if name == "mexc":
+        pytest.importorskip("google.protobuf")
+    sample, runtime = SAMPLES[name]._replace(frames=(frame,)), Runtime()
+    budget = Budget(10**6, 1, runtime.clock, runtime.sleep)
+    async with serving(sample) as url, Transport(budget, runtime, upstream_prefix=url) as transport:
+        context, listed = transport.context(name), listing(name, sample.market)
+        client = await loading.open_client(context, name, private=False, streams=True, listing=listed)
+        side = SimpleNamespace(client=client, context=context)
+        try:
+            with anyio.fail_after(5), pytest.raises(Boundless):
+                await pull_trade(side, listed.table.values[0], lambda batch: None)
+        finally:
+            await loading.close_client(client)
 
 
 async def test_without_protobuf_the_trades_of_mexc_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

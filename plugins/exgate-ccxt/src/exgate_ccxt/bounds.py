@@ -74,6 +74,8 @@ def judge(value: Any) -> None:
         elif type(part) is int:
             if abs(part) >= 10**_DIGITS:
                 raise Boundless(_TOO_MANY)
+        elif isinstance(part, float):
+            _judge_text(key, str(part))
         elif isinstance(part, dict):
             parts.extend(("", name) for name in part)
             parts.extend((str(name), inner) for name, inner in part.items())

@@ -13,6 +13,7 @@ import msgspec
 
 from exgate_core.client import Context
 
+from .bounds import judge, may_be_boundless
 from .exact import Num
 from .markets import Listing
 
@@ -39,7 +40,10 @@ def read(file: Path, client: Any, now: float) -> Listing | None:
     from .factory import VERSION
 
     try:
-        kept = _DECODER.decode(file.read_bytes())
+        raw = file.read_bytes()
+        kept = _DECODER.decode(raw)
+        if may_be_boundless(raw):
+            judge(kept)
         at = float(kept["at"])
         if kept["ccxt"] != VERSION or not now - LONGEST < at <= now + 60:
             return None

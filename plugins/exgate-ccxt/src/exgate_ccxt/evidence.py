@@ -76,7 +76,7 @@ def acknowledged(exchange_id: str, body: str, order_id: str) -> bool:
     """Whether the answer to a cancel says that it was taken in: it names the order, or says so where none is named."""
     try:
         answer = json.loads(body, parse_float=str, parse_int=str)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     leaves = list(_leaves(answer))
     if any(text == order_id.casefold() for pair in leaves for text in pair):

@@ -235,7 +235,7 @@ def _said(body: str) -> str:
     """What an answer in JSON says; empty where it is none."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return " ".join(body.split())[:_READ] if isinstance(found, dict | list) and found else ""
 

@@ -2,8 +2,8 @@
 
     python plugins/exgate-ccxt/tests/proofs/ccxt_bombs.py [--short] [EXCHANGE ...]
 
-And refusals of one endless word. Whoever starts it ends it when it hangs. ``--short``: two of the bombs in the place of
-each number. Ends with 1 if an answer was taken, or an error is none of the gateway's.
+And refusals of one endless word, and of lists without end. Whoever starts it ends it when it hangs. ``--short``: two
+of the bombs in the place of each number. Ends with 1 if an answer was taken, or an error is none of the gateway's.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def cases_of(table: Mapping[str, Any], operation: str, *, every: bool) -> Iterat
 
 
 def endless(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Answers that refuse an order, with a word of 300,000 letters in each text."""
+    """Answers that refuse an order, with a word of 300,000 letters in each text; and a list in a list in a list ..."""
+    yield {"answer": "[" * 100_000, "status": 404}
     for case in table["place_order"]:
         for one in cases(table, case):
             if failing(one["wanted"]) and one.get("answer", "")[:1] in ("{", "["):
@@ -99,7 +100,7 @@ async def tried(name: str, *, every: bool) -> tuple[int, list[str]]:
                 count += 1
                 if (found := await side.do(operation, case)) != wanted:
                     wrong.append(f"{operation}: {str(found)[:200]} of {str(case['answers'])[:400]}")
-        for operation, case in itertools.product(OPERATIONS, endless(table)):  # last: a limit stops all that follows
+        for case, operation in itertools.product(endless(table), OPERATIONS):  # last: a limit stops all that follows
             found = await side.do(operation, case)
             if not isinstance(found, str) or (found == "unknown" and operation not in _SENT):
                 wrong.append(f"{operation}: {str(found)[:200]} of an endless word")
