@@ -11,7 +11,7 @@ from exgate_okx import OkxSettings, parse, private_parse
 from exgate_okx.account import CAPABILITIES
 from exgate_okx.codes import judged
 from exgate_okx.dialect import OkxDialect
-from exgate_okx.hosts import capabilities_of
+from exgate_okx.hosts import HOSTS, capabilities_of
 from exgate_okx.joining import MOST_WAITING, Join
 from exgate_okx.limits import CANCEL, PLACE, TRADES, Meter
 from exgate_okx.parse import BookFrame
@@ -351,6 +351,13 @@ def test_an_option_that_does_not_go_with_the_order_is_refused(given_: dict[str, 
     with pytest.raises(Refused, match="Nothing was sent") as refused:
         private_parse.order_body(limit_order(**given_), "cash")
     assert refused.value.reason == "OPTION_NOT_APPLICABLE"
+
+
+@pytest.mark.parametrize("given_", [{}, {"post_only": True}, {"time_in_force": "FOK"}, {"type": "market", "price": ""}])
+def test_where_okx_takes_it_every_order_may_trade_with_elp_orders(given_: dict[str, Any]) -> None:
+    order = limit_order(options={"isElpTakerAccess": "true"}, **given_)
+    assert private_parse.order_body(order, "cash", elp_for_all=True)["isElpTakerAccess"] is True
+    assert [name for name, host in HOSTS.items() if host.elp_for_all] == ["us.okx.com"]
 
 
 @given(st.text(max_size=60))

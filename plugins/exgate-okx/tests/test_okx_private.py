@@ -151,6 +151,19 @@ async def test_a_question_signs_its_query(venue: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(("host", "sent"), [("us.okx.com", 1), ("www.okx.com", 0), ("eea.okx.com", 0)])
+async def test_the_part_of_okx_decides_which_orders_may_trade_with_elp_orders(venue: Any, host: str, sent: int) -> None:
+    order = limit_order(client_order_id="oktswap6", options={"isElpTakerAccess": "true"})
+    venue.state.faults = [answer("trade/order", ack().replace("b15", "oktswap6"))]
+    async with account(venue, "okx/samples", host=host) as desk:
+        if sent:
+            await desk.place_order(order)
+        else:
+            with pytest.raises(Refused, match=r"IOC only, but with host us\.okx\.com"):
+                await desk.place_order(order)
+    assert [json.loads(one["body"])["isElpTakerAccess"] for one in requests(venue, "trade/order")] == [True] * sent
+
+
 async def test_orders_of_margin_modes_are_cross(venue: Any) -> None:
     async with account(venue, "okx/samples", trade_mode="cross") as desk:
         await desk.place_order(limit_order(client_order_id="oktswap6"))

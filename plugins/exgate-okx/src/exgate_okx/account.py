@@ -26,6 +26,7 @@ from . import limits, private_parse
 from .codes import CANCELING, STALE_CLOCK, judged
 from .desk import Desk
 from .finding import Finder
+from .hosts import HOSTS
 from .settings import OkxSettings
 from .wire import code_of
 
@@ -48,7 +49,8 @@ OPTIONS: Final[Mapping[str, Option]] = {
     ),
     "tradeQuoteCcy": Option(description="the quote currency that is traded, where the market has several"),
     "isElpTakerAccess": Option(
-        description="IOC orders: true trades with Enhanced Liquidity Program orders too, after a delay",
+        description="IOC orders, every order with host us.okx.com: true trades with Enhanced Liquidity Program orders "
+        "too, after a delay that post-only orders don't have",
         kind="boolean",
     ),
     "tag": Option(description="an order tag: up to 16 letters and digits"),
@@ -103,7 +105,8 @@ class OkxAccount:
     async def place_order(self, order: OrderRequest) -> str:
         """Send one order, once. A post-only order that OKX cancels at once is refused, unless the settings say not to
         look."""
-        body = private_parse.order_body(order, self._settings.trade_mode)
+        elp_for_all = HOSTS[self._settings.host].elp_for_all
+        body = private_parse.order_body(order, self._settings.trade_mode, elp_for_all=elp_for_all)
         response = await self._desk.post(limits.PLACE, body, "orders", expiry=self._settings.order_expiry)
         code, ack = _ack(response)
         if ack.cl_ord_id not in ("", order.client_order_id):

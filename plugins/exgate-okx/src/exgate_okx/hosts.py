@@ -53,6 +53,9 @@ class Host(Struct, frozen=True):
     rest: str
     stream: str
     demo_stream: str
+    elp_for_all: bool = False
+    """Whether ``isElpTakerAccess`` is for every kind of order, not for IOC ones alone ("Updates to OKX INC. API", for
+    2026-06-09)."""
 
     def socket(self, path: str, demo: bool) -> str:
         """The URL of a WebSocket service: ``public`` or ``business``."""
@@ -63,6 +66,6 @@ HOSTS: Mapping[str, Host] = {
     "www.okx.com": Host("https://www.okx.com", "ws.okx.com:443", "wspap.okx.com:8443"),
     "openapi.okx.com": Host("https://openapi.okx.com", "ws.okx.com:443", "wspap.okx.com:8443"),
     "eea.okx.com": Host("https://eea.okx.com", "wseea.okx.com:8443", "wseeapap.okx.com:8443"),
-    "us.okx.com": Host("https://us.okx.com", "wsus.okx.com:8443", "wsuspap.okx.com:8443"),
+    "us.okx.com": Host("https://us.okx.com", "wsus.okx.com:8443", "wsuspap.okx.com:8443", elp_for_all=True),
 }
 """By the name in the settings."""

@@ -145,8 +145,10 @@ def order_of_fills(rows: Iterable[Fill], symbol_of: SymbolOf) -> list[Order]:
     return list(found.values())
 
 
-def order_body(request: OrderRequest, trade_mode: str) -> dict[str, str | bool]:
+def order_body(request: OrderRequest, trade_mode: str, *, elp_for_all: bool = False) -> dict[str, str | bool]:
     """The body of ``POST /api/v5/trade/order``. Raises Refused for options that don't go with this order.
+
+    ``elp_for_all``: whether this part of OKX takes ``isElpTakerAccess`` with every kind of order.
 
     The unit of a market order is always said. ``banAmend`` is true unless the caller says otherwise: OKX would fill
     a smaller order than was asked for.
@@ -164,16 +166,16 @@ def order_body(request: OrderRequest, trade_mode: str) -> dict[str, str | bool]:
     else:
         kind = "post_only" if request.post_only else _KINDS[request.time_in_force]
         body |= {"ordType": kind, "sz": request.amount, "px": request.price}
-    return body | _options(request, str(body["ordType"]))
+    return body | _options(request, str(body["ordType"]), elp_for_all)
 
 
-def _options(request: OrderRequest, kind: str) -> dict[str, str | bool]:
+def _options(request: OrderRequest, kind: str, elp_for_all: bool) -> dict[str, str | bool]:
     given = request.options
     for name in _MARKET_ONLY:
         if name in given and kind != "market":
             raise _misplaced(name, "market orders only")
-    if given.get("isElpTakerAccess") == "true" and kind != "ioc":
-        raise _misplaced("isElpTakerAccess", "limit orders with time_in_force = IOC only")
+    if given.get("isElpTakerAccess") == "true" and kind != "ioc" and not elp_for_all:
+        raise _misplaced("isElpTakerAccess", "limit orders with time_in_force = IOC only, but with host us.okx.com")
     return {name: value == "true" if name in _BOOLEAN else value for name, value in given.items()}
 
 
