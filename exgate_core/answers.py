@@ -9,7 +9,6 @@ all together: nearly always each is as it should be.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 from msgspec.structs import replace
 
@@ -36,12 +35,14 @@ def depth(found: Depth) -> Depth:
     return book
 
 
-def book_event(item: Depth | DepthDelta) -> Depth | DepthDelta:
+def book_event(item: Depth | DepthDelta | None) -> Depth | DepthDelta | None:
     """What a stream says of a book. Whether bids and asks cross is for the book itself to see."""
+    if item is None:
+        return None
     sequence = item.last_update_id if isinstance(item, Depth) else item.sequence
     if not (sequence < _MOST and 0 <= item.timestamp < _MOST):
         raise BadAnswer("the time or sequence of a book")
-    if numbers.all_plain([*chain.from_iterable(item.bids), *chain.from_iterable(item.asks)]):
+    if numbers.all_pairs_plain(item.bids) and numbers.all_pairs_plain(item.asks):
         return item
     return replace(item, bids=_levels(item.bids), asks=_levels(item.asks))
 
@@ -52,7 +53,7 @@ def trades(found: Sequence[Trade]) -> Sequence[Trade]:
     for trade in found:
         if not (0 <= trade.time < _MOST and trade.time_ns < _MOST and len(trade.id) <= _LONGEST_ID):
             raise BadAnswer(f"the time or id of trade {trade.id[:40]!r}")
-        texts += (trade.price, trade.qty, trade.quote_qty or "0")
+        texts += (trade.price, trade.qty, trade.quote_qty) if trade.quote_qty else (trade.price, trade.qty)
     return found if numbers.all_plain(texts) else list(map(_trade, found))
 
 

@@ -16,7 +16,7 @@ from .errors import DeadlineExceeded, ExGateError, Internal, Unavailable, Unimpl
 from .hooking import Hook, compose, entered
 from .hookspecs import EmitDepth, EmitTrades, ExchangeHooks
 from .markets import MarketList
-from .models import Depth, DepthDelta, ExchangeCapabilities, Market, Trade
+from .models import Depth, ExchangeCapabilities, Market, Trade
 from .numbers import BadNumber
 from .waiting import Limit, is_cancelled
 
@@ -116,19 +116,11 @@ class Exchange:
 
     async def pull_trade(self, market: Market, emit: EmitTrades) -> None:
         """Runs while the stream of trades lives."""
-
-        def check(batch: Sequence[Trade]) -> Sequence[Trade]:
-            return answers.trades(batch) if batch else batch
-
-        await self._stream("pull_trade", check, emit, market=market)
+        await self._stream("pull_trade", answers.trades, emit, market=market)
 
     async def pull_depth(self, market: Market, levels: int, emit: EmitDepth) -> None:
         """Runs while the stream of the book lives."""
-
-        def check(item: Depth | DepthDelta | None) -> Depth | DepthDelta | None:
-            return None if item is None else answers.book_event(item)
-
-        await self._stream("pull_depth", check, emit, market=market, levels=levels)
+        await self._stream("pull_depth", answers.book_event, emit, market=market, levels=levels)
 
     def _hook(self, operation: str) -> Hook:
         if operation not in self._hooks:
