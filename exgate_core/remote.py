@@ -178,6 +178,14 @@ def target_of(settings: Settings, url: str, state_dir: Path) -> Target:
         return target._replace(token_from=text)
 
 
+def is_address(url: str) -> bool:
+    """Whether it has a scheme that can be asked, and a port that is one, or none."""
+    try:
+        return url.startswith(("http://", "https://")) and urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 def _own_target(settings: Settings) -> Target:
     server = settings.server
     certificate = "" if server.tls in ("", "at-proxy") else server.tls.rpartition(":")[0]

@@ -79,7 +79,7 @@ class Options:
         """The gateway that runs at ``--url``, or where the settings say."""
         from . import remote, settings
 
-        if self.url and not self.url.startswith(("http://", "https://")):
+        if self.url and not remote.is_address(self.url):
             raise click.UsageError(f"--url wants an address like http://127.0.0.1:8000, not {self.url!r}")
         loaded = self.settings()
         return remote.Remote(remote.target_of(loaded, self.url, settings.state_dir(loaded)))

@@ -239,6 +239,7 @@ def test_nobody_there_is_not_sent(capsys: pytest.CaptureFixture[str]) -> None:
         (("order", "x", "B/U", "hold", "limit"), "hold"),
         ((*ORDER, "--option", "post_only"), "KEY=VALUE"),
         (("depth", "x", "B/U", "--url", "localhost:8000"), "http://"),
+        (("depth", "x", "B/U", "--url", "http://localhost:8ooo"), "http://"),
         (("check", "-s", "server.prot=1"), "did you mean port?"),
         (("check", "--config", "missing.toml"), "missing.toml"),
         (("journal", "resolve", "1"), "--never-placed"),
