@@ -51,7 +51,6 @@ class Transport:
         deadline: float = DEADLINE,
         sandbox: bool = False,
         cache: Path | None = None,
-        state: Path | None = None,
         log: logging.Logger | None = None,
         exchange_clock: ExchangeClock | None = None,
     ) -> None:
@@ -65,7 +64,7 @@ class Transport:
         self.log = log or logging.getLogger("exgate.client")
         self._prefix = upstream_prefix and upstream_prefix.rstrip("/") + "/"
         self._proxy = proxy
-        self._sandbox, self._cache, self._state = sandbox, cache, state
+        self._sandbox, self._cache = sandbox, cache
         self._tasks: TaskGroup | None = None
         self._session: Session | None = None
         self._sockets: dict[str, Socket] = {}
@@ -126,6 +125,7 @@ class Transport:
         credentials: Any = None,
         exchange: Any = None,
         log: logging.Logger | None = None,
+        state: Path | None = None,
     ) -> Context:
         """What an adapter of this side is made with."""
         runtime = self.runtime
@@ -146,7 +146,7 @@ class Transport:
             deadline=self.deadline,
             sandbox=self._sandbox,
             cache=self._cache,
-            state=self._state,
+            state=state,
             report_time=self.exchange_clock.report,
         )
 
@@ -188,7 +188,8 @@ class Context:
     cache: Path | None = None
     """A folder for what may be lost: market lists, say. None = nothing is kept."""
     state: Path | None = None
-    """A folder of this exchange alone for what must outlive the process; it need not exist. None = nothing is kept."""
+    """Only for exchanges: a folder of their own for what must outlive the process; it need not exist. None = nothing is
+    kept."""
     report_time: Callable[[float], None] = field(default=_unheard, repr=False)
     """``report_time(ms)``: tell what the exchange's clock says now, ms since the epoch, whenever you have asked for it.
     Orders are told apart by that clock, and a machine whose own is off by more than 5 s is reported."""

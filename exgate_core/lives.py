@@ -168,7 +168,7 @@ def _as_error(name: str, error: BaseException, pause: float, of_caller: bool) ->
         return Unavailable(
             error.message,
             reason=error.reason,
-            metadata=error.metadata,
+            metadata={name: text for name, text in error.metadata.items() if name != "outcome"},
             retry_after=error.retry_after or round(pause, 3),
         )
     message = f"{name} can't be opened ({type(error).__name__}); the log of the gateway says more"

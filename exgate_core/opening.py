@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
@@ -136,7 +137,8 @@ class Openings:
         label = self._label(section, names)
         exchange_clock = ExchangeClock(runtime.clock, label, section.exchange)
         async with self._transport(section, capabilities, names, exchange_clock) as transport:
-            adapters = [(self._adapter(name, section, offer, transport), capable) for offer, capable in stated]
+            state = state_dir(self._settings) / "exchanges" / names[0]
+            adapters = [(self._adapter(name, section, offer, transport, state), capable) for offer, capable in stated]
             async with (
                 open_exchange(section.exchange, adapters, deadline, label) as exchange,
                 anyio.create_task_group() as tasks,
@@ -151,10 +153,10 @@ class Openings:
                         await feeds.stop()
                     tasks.cancel_scope.cancel()
 
-    def _adapter(self, name: str, section: Section, offer: Offer, transport: Transport) -> object:
+    def _adapter(self, name: str, section: Section, offer: Offer, transport: Transport, state: Path) -> object:
         assert offer.exchange is not None
         own = self._own_settings(name, section, offer)
-        return offer.exchange(transport.context(section.exchange, own, log=_log_of(offer, name)))
+        return offer.exchange(transport.context(section.exchange, own, log=_log_of(offer, name), state=state))
 
     def _shared_keys(self, section: Section, offers: Sequence[Offer]) -> dict[str, Any]:
         """The further keys of a section without those that say something of its account only."""
@@ -242,7 +244,6 @@ class Openings:
             deadline=self._settings.server.deadline,
             sandbox=section.sandbox,
             cache=state_dir(self._settings) / "cache",
-            state=state_dir(self._settings) / "exchanges" / names[0],
             log=logging.getLogger(f"exgate.client.{names[0]}"),
             exchange_clock=exchange_clock,
         )

@@ -76,7 +76,7 @@ class Closed:
 
     @hookimpl
     async def markets(self):
-        raise Refused("we are closed")
+        raise Refused("we are closed", metadata={"outcome": "refused"})
 
 
 @hookimpl
