@@ -75,6 +75,8 @@ class JournalFile:
         try:
             self._prepare(connection)
             self._check(connection, _read_count(lock), log)
+        except UnicodeDecodeError:  # SQLite's own words, about a text that is none any more.
+            raise self._refusal("its tables can't be read") from None
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise

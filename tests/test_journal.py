@@ -726,6 +726,25 @@ async def test_a_kill_loses_nothing_and_reports_nothing(tmp_path: Path) -> None:
             assert [row.key for row in await journal.undecided()] == [f"k:{number}"]
 
 
+@pytest.mark.parametrize(
+    ("text", "spoilt"),
+    [(b"by_age ON orders", b"by_age \xe1N orders"), (b"key TEXT NOT NULL", b"kex TEXT NOT NULL")],
+    ids=["no SQL", "another column"],
+)
+async def test_tables_that_are_others_than_were_made_stop_the_start(tmp_path: Path, text: bytes, spoilt: bytes) -> None:
+    path = tmp_path / "j.db"
+    async with Journal(path) as journal:
+        await journal.claim(draft())
+    content = path.read_bytes()
+    assert content.count(text) == 1
+    path.write_bytes(content.replace(text, spoilt))
+    with pytest.raises(JournalError, match="runbook") as caught:
+        async with Journal(path):
+            pass
+    assert caught.value.reason == "JOURNAL_DAMAGED"
+    assert path.read_bytes() == content.replace(text, spoilt), "the file is left as it is"
+
+
 async def test_a_damaged_index_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     async with Journal(path) as journal:
