@@ -128,9 +128,9 @@ _FOUND: Final = (
     ("REJECTED", "TAKE_PROFIT", "rejected", "take_profit"),
     ("EXPIRED", "LIMIT", "expired", "limit"),
     ("EXPIRED_IN_MATCH", "LIMIT", "expired", "limit"),
-    ("OF_NEXT_YEAR", "LIMIT", "open", "limit"),
+    ("OF_NEXT_YEAR", "LIMIT", "OF_NEXT_YEAR", "limit"),
 )
-"""(status, type, and what both are called by ExGate)"""
+"""(status, type, and what both are called by the adapter, which hands on a status that it doesn't know)"""
 
 
 class Told(Struct, frozen=True, kw_only=True):
