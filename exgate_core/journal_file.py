@@ -76,10 +76,12 @@ class JournalFile:
             self._prepare(connection)
             self._check(connection, _read_count(lock), log)
         except UnicodeDecodeError:  # SQLite's own words, about a text that is none any more.
+            log.save()
             raise self._refusal("its tables can't be read") from None
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
+            log.save()
             raise self._refusal(str(error)) from None
 
     def close(self) -> None:
@@ -107,8 +109,8 @@ class JournalFile:
                 self._reported.add(row.id)
                 self._report(
                     f"row {row.id} of {self.path} isn't what was written, so nobody can tell what became of its order. "
-                    "Its key is answered as unknown and never sent again. Look for the order at the exchange, then use "
-                    f"'exgate journal resolve {row.id}'"
+                    "Its key is answered as unknown and not sent again, unless the key is what is damaged. Look for "
+                    f"the order at the exchange, then use 'exgate journal resolve {row.id}'"
                 )
         return found
 
@@ -119,7 +121,7 @@ class JournalFile:
     def _refusal(self, what: str) -> JournalError:
         message = (
             f"the journal {self.path} is damaged: {what}. The gateway can't tell which of its orders are at the "
-            "exchange, so it doesn't start; the file is left as it is. What to do stands in docs/runbook.md, under "
+            "exchange, so it doesn't start; no row of it was changed. What to do stands in docs/runbook.md, under "
             "'The journal is damaged'"
         )
         return JournalError(message, reason="JOURNAL_DAMAGED")
@@ -167,6 +169,7 @@ class JournalFile:
             mark = Mark(rows.newest_witnessed(connection), self._now(), counted or 0)
         self._set_clock(mark)
         if log.lost(connection) if counted is None else mark.commits < counted:
+            log.save()
             self._go_on_without(connection, mark, counted)
         self.count(max(mark.commits, counted or 0))
 
@@ -203,8 +206,18 @@ class _Log:
     def __init__(self, path: Path) -> None:
         self._salt, self._frames = b"", list[tuple[bytes, bool]]()
         """Salt of each frame, and whether it ends a commit."""
+        self._path, self._content = Path(f"{path}-wal"), b""
         with contextlib.suppress(FileNotFoundError):
-            self._read(Path(f"{path}-wal").read_bytes())
+            self._content = self._path.read_bytes()
+        self._read(self._content)
+
+    def save(self) -> None:
+        """Keep a copy, since SQLite removes the log when the file is closed: it may tell which orders are lost."""
+        if self._content:
+            with contextlib.suppress(OSError):
+                saved = os.open(f"{self._path}.damaged", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(saved, "wb") as file:
+                    file.write(self._content)
 
     def _read(self, content: bytes) -> None:
         if len(content) < 32:

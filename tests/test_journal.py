@@ -700,6 +700,7 @@ async def test_commits_that_are_lost_from_the_log_are_reported(tmp_path: Path, w
         content = bytearray(log.read_bytes())
         content[100 if what == "flipped" else 17] ^= 4
         log.write_bytes(content)
+    damaged = log.read_bytes() if log.exists() else None
     if not beside:
         (tmp_path / "copy.db.lock").unlink()
     async with Journal(copy) as journal:
@@ -708,6 +709,8 @@ async def test_commits_that_are_lost_from_the_log_are_reported(tmp_path: Path, w
         assert known is not None and known.state == rows.UNKNOWN, "its send may have been in what is lost"
     async with Journal(copy) as journal:
         assert journal.damage == ""
+    saved = tmp_path / "copy.db-wal.damaged"
+    assert (saved.read_bytes() if saved.exists() else None) == damaged, "it may tell which orders are lost"
 
 
 async def test_a_kill_loses_nothing_and_reports_nothing(tmp_path: Path) -> None:
