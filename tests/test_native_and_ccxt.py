@@ -235,7 +235,6 @@ DIFFERENT: Mapping[str, str] = {
     "binance pending_orders binance/gct-rest/r0032 orders.symbol": "no market BTCUDT: ccxt names the one asked for",
     "binance pending_orders binance/samples/r0005 orders": "asked for BTCUSDT, the sample is of LTCBTC: ccxt drops it",
     "kraken recent_trades trades.time_ns": _NANOSECONDS,
-    "kraken pending_orders orders.filled": _COMPUTED,
     "kraken pending_orders orders.remaining": _COMPUTED,
     "kraken pending_orders orders.client_order_id": "ccxt shows userref, which is no id, as one",
 }
