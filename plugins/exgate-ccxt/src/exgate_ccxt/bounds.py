@@ -40,6 +40,8 @@ _LARGE_E: Final = _powers_of(b"E")
 _KINDS: Final = bytes(ord("0") if byte in b"0123456789+-._ \t\r\n" or byte >= 0x80 else ord("x") for byte in range(256))
 """Bytes of numbers, and the rest."""
 _MANY: Final = b"0" * (_DIGITS + 1)
+_BEYOND: Final = 10**_DIGITS
+_TOO_MANY: Final = f"a number of more than {_DIGITS} digits"
 
 _LONG: Final = re.compile(rf"\d[\d_.]{{{_DIGITS}}}")
 _POWER: Final = re.compile(r"(?<![\w.+-])[+-]?[\d_]*(?:\.[\d_]*)?[eE]\s*[+-]?([\d_]+)(?![\w.])")
@@ -72,7 +74,7 @@ def judge(value: Any) -> None:
             _judge_text(key, part)
             parts.extend((key, inner) for inner in _inside(part))
         elif type(part) is int:
-            if abs(part) >= 10**_DIGITS:
+            if abs(part) >= _BEYOND:
                 raise Boundless(_TOO_MANY)
         elif isinstance(part, float):
             _judge_text(key, str(part))
@@ -81,9 +83,6 @@ def judge(value: Any) -> None:
             parts.extend((str(name), inner) for name, inner in part.items())
         elif isinstance(part, list):
             parts.extend((key, inner) for inner in part)
-
-
-_TOO_MANY: Final = f"a number of more than {_DIGITS} digits"
 
 
 def _judge_text(key: str, text: str) -> None:
