@@ -15,6 +15,7 @@ from .accounts import Accounts, Private
 from .clock import Runtime
 from .entry import Entry
 from .errors import ExGateError, FailedPrecondition, NotFound
+from .freezes import Freezes
 from .hookspecs import Wrapper
 from .journal import Journal, Step, no_step
 from .lives import Life
@@ -239,12 +240,17 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(
-    settings: Settings, catalogue: Catalogue, runtime: Runtime | None = None, step: Step = no_step
+    settings: Settings,
+    catalogue: Catalogue,
+    runtime: Runtime | None = None,
+    step: Step = no_step,
+    freezes: Freezes | None = None,
 ) -> AsyncIterator[Gateway]:
     """Everything between the doors and the exchanges, alive as long as the block. Raises JournalError."""
-    runtime = runtime or Runtime()
+    runtime, freezes = runtime or Runtime(), freezes or Freezes()
     async with Journal(journal_path(settings), step, runtime.clock) as journal, anyio.create_task_group() as tasks:
-        orders = Orders(journal, runtime, tasks, settings.orders, step=step)
+        freezes.begin()
+        orders = Orders(journal, runtime, tasks, settings.orders, step=step, freezes=freezes)
         openings = Openings(settings, catalogue, orders, runtime, tasks)
         gateway = Gateway(settings, catalogue, journal, orders, openings, runtime)
         await gateway.start(tasks)

@@ -21,6 +21,7 @@ from .cancels import Cancels
 from .clock import Runtime
 from .errands import Errand, Errands
 from .errors import OTHER_ORDER, ExGateError
+from .freezes import Freezes, froze
 from .journal import Journal, JournalError, Step, no_step
 from .lookups import Lookups, Times
 from .models import CancelResult, Market, Order, OrderRequest
@@ -61,6 +62,7 @@ class Orders:
         settings: _settings.Orders,
         *,
         step: Step = no_step,
+        freezes: Freezes | None = None,
     ) -> None:
         self.closing = False
         """No new orders; those under way go on, and cancels go out."""
@@ -69,6 +71,7 @@ class Orders:
         self._send_limit = settings.deadline * _SEND_SHARE
         self._attempt = Attempt(tasks, runtime)
         self._lookups = Lookups(journal, runtime, self._attempt, step, settings.deadline / 2)
+        self._freezes = freezes or Freezes()
         self._errands = Errands(runtime)
         self._gates: dict[str, asyncio.Future[None]] = {}
         self._cancels = Cancels(journal, runtime, self._attempt, self._lookups, step, settings.deadline)
@@ -332,7 +335,11 @@ class Orders:
     async def _settle(self, errand: Errand, times: Times, *, duplicate: bool) -> Verdict:
         assert errand.row is not None
         errand.phase = "looking"
-        verdict = await self._lookups.decide(errand.account, errand.row, times, duplicate=duplicate)
+        if self._freezes.deadly(errand.row):
+            verdict = Verdict(rows.UNKNOWN, error=froze(errand.account.exchange.name))
+        else:
+            async with self._freezes.asking(errand.row):
+                verdict = await self._lookups.decide(errand.account, errand.row, times, duplicate=duplicate)
         with anyio.CancelScope(shield=True):
             kept = verdict if verdict.state != rows.UNKNOWN else Verdict(rows.UNRESOLVED)
             await self._record(errand, kept)

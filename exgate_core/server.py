@@ -82,19 +82,31 @@ async def _serve(
 ) -> None:
     # Here, not above: tests of the server alone need no gateway.
     from .app import make_app
+    from .freezes import FREEZES_FILE, Freezes
     from .gateway import open_gateway
     from .journal import no_step
-    from .watchdog import Watchdog
+    from .watchdog import LastResort, Notify, Watchdog, last_words
 
-    stop = Stop()
+    stop, notify = Stop(), Notify(os.environ)
     stop.listen_to_signals()
-    server = settings.server
+    server, state = settings.server, state_dir(settings)
     listener = listen(server)
+
+    def tell(line: str) -> None:
+        ready(line)
+        notify.say("READY=1")
+
     try:
-        guard = Guard(server, load_tokens(state_dir(settings)), _port(listener))
-        async with open_gateway(settings, catalogue, step=step or no_step) as gateway:
+        guard = Guard(server, load_tokens(state), _port(listener))
+        words = last_words(state)
+        if words:
+            _LOG.error("the watchdog ended the last run, for its event loop was held too long. Stack:\n%s", words)
+        freezes = Freezes(state / FREEZES_FILE, froze=bool(words))
+        async with open_gateway(settings, catalogue, step=step or no_step, freezes=freezes) as gateway:
+            app = make_app(gateway, guard)
             with Watchdog():
-                await run(make_app(gateway, guard), server, listener, gateway, stop, ready=ready, source=settings.path)
+                async with LastResort(server.watchdog, state, notify):
+                    await run(app, server, listener, gateway, stop, ready=tell, source=settings.path)
     finally:
         listener.close()
         if server.uds:

@@ -72,6 +72,8 @@ class Server(Struct, frozen=True, kw_only=True):
     """Seconds that a request may take."""
     graceful_timeout: Seconds = 20.0
     """Seconds that a stop waits for what is under way."""
+    watchdog: Seconds = 30.0
+    """Seconds after which a process whose event loop is held ends itself; 0 = never."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Secrets are struck out at every level."""
     max_connections: Count = 1000
@@ -296,6 +298,8 @@ class _Loader:
     def _check_server(self, server: Server) -> None:
         if server.root_path and (not server.root_path.startswith("/") or server.root_path.endswith("/")):
             self._fail("server.root_path", 'expected a path like "/api": with a slash in front and none behind')
+        if 0 < server.watchdog < 1:
+            self._fail("server.watchdog", "expected 0, which turns it off, or at least 1 second")
         if server.tls not in ("", "at-proxy") and not re.fullmatch(r"[^:]+:[^:]+", server.tls):
             self._fail("server.tls", 'expected "CERTIFICATE.pem:KEY.pem" or "at-proxy"')
         if not server.uds and not server.tls and not is_loopback(server.host):

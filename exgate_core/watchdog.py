@@ -1,13 +1,20 @@
-"""Says which code holds the event loop, while it holds it: everybody else waits meanwhile."""
+"""Says which code holds the event loop, while it holds it, and ends a process whose loop doesn't come back."""
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
+import os
+import signal
+import socket
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 
 from .clock import Clock, SystemClock
@@ -17,6 +24,9 @@ PATIENCE = 1.0
 
 _LOG = logging.getLogger("exgate.watchdog")
 _FRAMES = 12
+
+FROZEN_FILE = "frozen.txt"
+"""The name of the file in the state folder that holds the stack of a process which was ended; else empty or absent."""
 
 
 def collect_less() -> None:
@@ -73,3 +83,76 @@ class Watchdog:
             where,
             "".join(traceback.format_list(stack)).rstrip(),
         )
+
+
+def last_words(state_dir: Path) -> str:
+    """The stack at which the last run was ended by its ``LastResort``; empty where it wasn't."""
+    try:
+        return (state_dir / FROZEN_FILE).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+class Notify:
+    """The service manager's socket (sd_notify), where there is one."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        name = environment.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + name[1:] if name.startswith("@") else name
+        watched = environment.get("WATCHDOG_USEC", "")
+        meant = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+        self.patience = int(watched) / 1e6 if self._address and watched.isdecimal() and meant else 0.0
+        """Seconds within which the manager wants a sign of life; 0 = it wants none."""
+
+    def say(self, text: str) -> None:
+        """Send one message, if anybody listens; never waits."""
+        if not self._address:
+            return
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.sendto(text.encode(), self._address)
+
+
+class LastResort:
+    """``async with LastResort(...):`` ends the process (code 1) once the loop hasn't run for so many seconds.
+
+    What holds it may never give Python a turn again, so nothing of this is Python by then: a signal has the stack
+    written to stderr, and shortly after a thread of faulthandler writes it to ``FROZEN_FILE`` and ends the process,
+    whether or not anybody reads stderr. ``seconds`` 0 leaves that out; the service manager is told all the same.
+    """
+
+    def __init__(self, seconds: float, state_dir: Path, notify: Notify) -> None:
+        self._seconds, self._path, self._notify = seconds, state_dir / FROZEN_FILE, notify
+        waits = [limit / 10 for limit in (seconds, notify.patience) if limit]
+        self._pause = min(waits, default=0.0)
+        self._tells = False
+
+    async def __aenter__(self) -> LastResort:
+        if self._seconds:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with suppress(AttributeError, OSError, ValueError):  # stderr may be closed, or no file
+                faulthandler.register(signal.SIGALRM, file=sys.stderr.fileno(), chain=False)
+                self._tells = True
+        self._task = asyncio.create_task(self._live()) if self._pause else None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        if self._seconds:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.cancel_dump_traceback_later()
+            faulthandler.unregister(signal.SIGALRM)
+            os.close(self._file)
+
+    async def _live(self) -> None:
+        while True:
+            if self._tells:
+                signal.setitimer(signal.ITIMER_REAL, self._seconds * 0.9)
+            if self._seconds:
+                faulthandler.dump_traceback_later(self._seconds, exit=True, file=self._file)
+            if self._notify.patience:
+                self._notify.say("WATCHDOG=1")
+            await asyncio.sleep(self._pause)

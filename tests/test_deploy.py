@@ -172,6 +172,11 @@ def test_the_unit_starts_a_verb_with_its_state_where_it_may_write(monkeypatch: p
     check_bind(settings.Server())
 
 
+def test_the_unit_waits_longer_than_the_gateways_own_watchdog_and_keeps_no_image_of_its_memory() -> None:
+    assert seconds(unit()["WatchdogSec"]) > settings.Server().watchdog > 0
+    assert (unit()["Type"], unit()["Restart"], unit()["LimitCORE"]) == ("notify", "always", "0")
+
+
 def test_what_is_hopeless_is_not_started_again(tmp_path: Path) -> None:
     hopeless = {int(code) for code in unit()["RestartPreventExitStatus"].split()}
     for override in ("server.prot=1", "server.host=0.0.0.0"):

@@ -24,7 +24,8 @@ LAYERS = {
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",
     "reads": "sharing reads",
-    "orders": "rows outcomes client_ids rules journal_file journal drafts lookups endings errands cancels orders",
+    "orders": "rows outcomes freezes client_ids rules journal_file journal drafts lookups endings errands cancels "
+    "orders",
     "whole": "lives accounts settling wrapping opening entry gateway",
     "doors": "grants rates access caps operations replies incoming audit openapi endpoints streams app",
     "outside": "heads frames outbox protocols http2 connections watchdog server asgi remote tables oneshot logs checks "

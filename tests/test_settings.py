@@ -28,6 +28,7 @@ def refusal(path: Path | None, *overrides: str) -> str:
 def test_without_a_file_everything_has_its_default() -> None:
     loaded = settings.load(None, [])
     assert (loaded.server.host, loaded.server.port, loaded.local.tolerate_interval) == ("127.0.0.1", 8000, 5.0)
+    assert loaded.server.watchdog == 30.0
     assert loaded.plugins.load == "all"
     assert loaded.exchanges == {} and loaded.path is None
 
@@ -98,6 +99,7 @@ def test_a_file_with_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         ("server = 1", "server: expected a table, got int"),
         ("[plugins]\nload = 'some'", "plugins.load: "),
         ("[exchanges]\nmain = 1", "exchanges.main: expected a table, got int"),
+        ("[server]\nwatchdog = 0.5", "server.watchdog: expected 0, which turns it off, or at least 1 second"),
         ("[exchanges.BTC]", "exchanges.BTC: a name is made of"),
         ("[exchanges.a]\nexchange = '../x'", "exchanges.a.exchange: a name is made of"),
         ("[exchanges.a]\ntrading = 'yes'", "exchanges.a.trading: expected bool, got str"),
