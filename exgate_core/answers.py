@@ -39,8 +39,8 @@ def book_event(item: Depth | DepthDelta | None) -> Depth | DepthDelta | None:
     """What a stream says of a book. Whether bids and asks cross is for the book itself to see."""
     if item is None:
         return None
-    sequence = item.last_update_id if isinstance(item, Depth) else item.sequence
-    if not (sequence < _MOST and 0 <= item.timestamp < _MOST):
+    sequence = item.last_update_id if isinstance(item, Depth) else max(item.sequence, 0)
+    if not (0 <= sequence < _MOST and 0 <= item.timestamp < _MOST):
         raise BadAnswer("the time or sequence of a book")
     if numbers.all_pairs_plain(item.bids) and numbers.all_pairs_plain(item.asks):
         return item

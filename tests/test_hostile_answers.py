@@ -58,6 +58,7 @@ ORDER_IDS = {"binance": "orderId", "okx": "data/0/ordId", "kraken": "result/txid
 DEBTS = ("free", "availBal", "balance", "hold_trade")
 """What is available of an asset may be below zero; Kraken tells what is held besides."""
 PLAIN = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?", re.ASCII)
+INTEGERS = re.compile(r'"(?:order_time|time|timeStamp|lastUpdateId)":(-?[0-9]+)')
 QUICK = Terms(speed=100.0, orders=100.0, settle=1.0, weight_limit=1_000_000)
 CAREFUL = Terms(speed=5.0, weight_limit=1_000_000)
 """For orders, which an exchange takes only until their deadline."""
@@ -137,7 +138,8 @@ async def test_no_value_of_an_answer_makes_a_500(exchange: str, operation: str) 
             fake.spoilt = Spoilt(operation, path, text)
             answer = await ask(house, operation, order_id)
             plain = all(PLAIN.fullmatch(number) for number in told(answer) if number)
-            if answer.status in (500, 501) or (answer.status == 200 and not plain):
+            short = all(0 <= int(number) < 2**63 for number in INTEGERS.findall(answer.body.decode()))
+            if answer.status in (500, 501) or (answer.status == 200 and not (plain and short)):
                 wrong.append((path, text[:40], answer))
     assert not wrong
 

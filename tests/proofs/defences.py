@@ -280,6 +280,55 @@ DEFENCES = (
         "pass",
         "tests/test_feeds.py::test_a_stalled_reader_is_told_what_it_lost_and_closed_while_others_go_on",
     ),
+    Defence(
+        "numbers of a book",
+        "exgate_core/answers.py",
+        "    if numbers.all_pairs_plain(item.bids) and numbers.all_pairs_plain(item.asks):\n",
+        "    if item is not None:\n",
+        "tests/test_hostile_answers.py::test_what_is_no_number_is_refused",
+    ),
+    Defence(
+        "numbers below zero",
+        "exgate_core/answers.py",
+        '    if found.startswith("-"):\n',
+        "    if False:\n",
+        "tests/test_hostile_answers.py::test_what_is_no_number_is_refused",
+    ),
+    Defence(
+        "times beyond 64 bits",
+        "exgate_core/answers.py",
+        "        if not 0 <= order.time < _MOST:\n",
+        "        if False:\n",
+        "tests/test_hostile_answers.py::test_no_value_of_an_answer_makes_a_500",
+    ),
+    Defence(
+        "a book that crosses",
+        "exgate_core/answers.py",
+        "    if book.bids and book.asks and numbers.compare(book.bids[0][0], book.asks[0][0]) > 0:\n",
+        "    if False:\n",
+        "tests/test_hostile_answers.py::test_a_book_whose_bids_are_above_its_asks_is_refused_and_one_in_which_they_meet_is_told",
+    ),
+    Defence(
+        "an order id that isn't one",
+        "exgate_core/outcomes.py",
+        "isinstance(answer, str) and is_order_id(answer) and",
+        "isinstance(answer, str) and answer.strip() and",
+        "tests/test_hostile_answers.py::test_an_order_answered_with_no_id_is_looked_up",
+    ),
+    Defence(
+        "a frame that can't be told",
+        "exgate_core/exchange.py",
+        "                scope.cancel()\n",
+        "",
+        "tests/test_hooking.py::test_a_trade_that_cannot_be_told_ends_the_stream_whatever_its_adapter_makes_of_that",
+    ),
+    Defence(
+        "arithmetic with strange numbers",
+        "exgate_core/numbers.py",
+        "    if len(b) > _LONGEST or not _WRITTEN.fullmatch(b):\n",
+        "    if False:\n",
+        "tests/test_numbers.py::test_what_only_python_takes_for_a_number_stays_out",
+    ),
 )
 
 
