@@ -59,8 +59,8 @@ DEBTS = ("free", "availBal", "balance", "hold_trade")
 """What is available of an asset may be below zero; Kraken tells what is held besides."""
 PLAIN = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?", re.ASCII)
 INTEGERS = re.compile(r'"(?:order_time|time|timeStamp|lastUpdateId)":(-?[0-9]+)')
-QUICK = Terms(speed=100.0, orders=100.0, settle=1.0, weight_limit=1_000_000)
-CAREFUL = Terms(speed=5.0, weight_limit=1_000_000)
+QUICK = Terms(speed=100.0, deadline=1000.0, orders=1000.0, settle=1.0, weight_limit=1_000_000)
+CAREFUL = Terms(speed=5.0, deadline=25.0, orders=50.0, weight_limit=1_000_000)
 """For orders, which an exchange takes only until their deadline."""
 READS = [(exchange, operation) for exchange in FIELDS for operation in FIELDS[exchange]]
 

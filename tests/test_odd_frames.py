@@ -101,7 +101,7 @@ async def test_a_frame_is_read_however_it_is_spelt(exchange: str, spelling: str)
         watch = Watch(house)
         async with house.stream(house.market) as tap:
             house.crowd.trade(house.market, 6)
-            await eventually(lambda: len(tap.trades) >= 6, "the trades", 5.0)
+            await eventually(lambda: len(tap.trades) >= 6, "the trades")
             await watch.local("the first copy")
             house.crowd.rest(house.market, "buy", -9)
             await watch.local("a change")
@@ -118,12 +118,12 @@ async def test_a_trade_that_cannot_be_read_cuts_the_stream_and_is_filled_in(exch
     async with running(fake) as wire, open_house(subject(exchange, fake=fake), wire=wire) as house:
         async with house.stream(house.market) as tap:
             house.crowd.trade(house.market, 2)
-            await eventually(lambda: len(tap.trades) >= 2, "the first trades", 5.0)
+            await eventually(lambda: len(tap.trades) >= 2, "the first trades")
             fake.left = 1
             house.crowd.trade(house.market, 1)
-            await eventually(lambda: "reconnecting" in tap.statuses, "the cut", 5.0)
+            await eventually(lambda: "reconnecting" in tap.statuses, "the cut")
             house.crowd.trade(house.market, 1)
-            await eventually(lambda: "resumed" in tap.statuses and len(tap.trades) >= 4, "all trades", 5.0)
+            await eventually(lambda: "resumed" in tap.statuses and len(tap.trades) >= 4, "all trades")
         assert len(ids(tap)) == 4 and ids(tap) == sorted(set(ids(tap))) and "gap" not in tap.statuses
         assert all(re.fullmatch(r"[0-9]+(\.[0-9]+)?", trade["qty"]) for trade in tap.trades)
 
