@@ -1,21 +1,25 @@
 """One budget of request weight per address and host: what may leave now, and in which order.
 
-Three lanes: orders go before cancels, cancels before data, and a part of the limit is out of reach for data, so that
-an order never waits behind reads. After the exchange said "too many" nothing leaves until it allows it again.
+Four lanes: orders go before cancels, cancels before look-ups of orders whose outcome is unknown, those before data. A
+part of the limit is out of reach for data, a part of that for look-ups, and the last part for everything but cancels:
+whatever storms, an order can be taken back. After the exchange said "too many" nothing leaves until it allows it again.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Literal
 
 from .clock import Clock, Sleep
 from .errors import RateLimited
 
-Lane = Literal["orders", "cancels", "data"]
+Lane = Literal["orders", "cancels", "lookups", "data"]
 
-_RANK: dict[Lane, int] = {"orders": 0, "cancels": 1, "data": 2}
+_RANK: dict[Lane, int] = {"orders": 0, "cancels": 1, "lookups": 2, "data": 3}
 _RESERVE = 0.1
+_FOR_CANCELS, _FOR_ORDERS = 0.4, 0.3
+"""The parts of the reserve that only cancels, and only orders and cancels, may use; look-ups may use the rest too."""
 _GRAIN = 600
 """Entries closer together than this part of a window become one: memory and time stay bounded."""
 _SHORTEST_SLEEP = 0.001
@@ -42,7 +46,7 @@ class Budget:
         self.window = window
         """Seconds."""
         self._clock, self._sleep, self._fixed = clock, sleep, fixed
-        self._ceilings = (limit, limit, max(1, limit - int(limit * reserve)))
+        self._ceilings = _ceilings(limit, int(limit * reserve))
         self._entries: deque[tuple[float, int]] = deque()  # (when it is free again, weight), rising
         self._used = 0
         self._closed_until = clock.monotonic()
@@ -108,7 +112,7 @@ class Budget:
         """Seconds until all that waits before me, and I, fit; a lower bound if that takes more than one window."""
         self._expire(now)
         rank, _, weight = me
-        ahead = sum(other[2] for other in self._queue if other < me) if self._queue else 0
+        ahead = self._ahead(me) if self._queue else 0
         excess = self._used + ahead + weight - self._ceilings[rank]
         pause = max(0.0, self._closed_until - now)
         if excess <= 0 or (not self._entries and not ahead):
@@ -118,6 +122,15 @@ class Budget:
             if excess <= 0:
                 return max(pause, free_at - now)
         return max(pause, self._entries[-1][0] - now if self._entries else self._free_at(now) - now)
+
+    def _ahead(self, me: tuple[int, int, int]) -> int:
+        """The weight of those who leave before me. Orders that wait for what only cancels may use keep no cancel."""
+        ahead = 0
+        for rank, ceiling in enumerate(self._ceilings):
+            waiting = sum(other[2] for other in self._queue if other[0] == rank and other < me)
+            within = waiting if ceiling >= self._ceilings[me[0]] else max(0, ceiling - self._used)
+            ahead += min(waiting, within)
+        return ahead
 
     def _free_at(self, now: float) -> float:
         if not self._fixed:
@@ -135,3 +148,11 @@ class Budget:
     def _expire(self, now: float) -> None:
         while self._entries and self._entries[0][0] <= now:
             self._used -= self._entries.popleft()[1]
+
+
+def _ceilings(limit: int, reserve: int) -> tuple[int, int, int, int]:
+    """How much of the limit may be used when a request of each lane leaves, by rank."""
+    for_cancels = math.ceil(reserve * _FOR_CANCELS)
+    for_orders = min(math.ceil(reserve * _FOR_ORDERS), reserve - for_cancels)
+    orders = max(1, limit - for_cancels)
+    return orders, limit, max(1, orders - for_orders), max(1, limit - reserve)

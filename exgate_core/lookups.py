@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -12,7 +14,7 @@ from msgspec import Struct
 from . import numbers, outcomes, rows
 from .clock import Runtime
 from .contract import PlaceBody
-from .errors import NotFound
+from .errors import NotFound, RateLimited
 from .journal import Journal, Step
 from .models import Market, Order
 from .outcomes import Account, Verdict
@@ -25,6 +27,9 @@ _STILL_NEW_MS: Final = 60_000
 """How long before the send an order may be dated and still count as sent then."""
 _SURELY_OLD_MS: Final = 48 * 3_600_000
 """More than any date without an hour, in any time zone, can be wrong."""
+_APART: Final = 0.1
+"""Seconds between rounds of looking orders up, for each order of the account that is looked up: ten looks a second."""
+_LONGEST_APART: Final = 15.0
 _JUST_AFTER: Final = 0.001
 """Seconds: a timer may ring a little early, and a question asked then would prove nothing."""
 _EARLIEST_MS: Final = 1_000_000_000_000
@@ -53,6 +58,8 @@ class Look(Struct, frozen=True):
     """other: orders that are certainly not this one; unlike: one with its id, of another price or amount; doubtful: one
     that may be it; failed: no answer."""
     order: Order | None = None
+    wait: float = 0.0
+    """Seconds for which the exchange, or a limit, lets no more questions through."""
 
 
 def can_look(account: Account, row: Row) -> bool:
@@ -68,12 +75,22 @@ class Lookups:
     def __init__(self, journal: Journal, runtime: Runtime, attempt: Attempt, step: Step, look_limit: float) -> None:
         self._journal, self._runtime, self._attempt, self._step = journal, runtime, attempt, step
         self._look_limit = look_limit
+        self._undecided: Counter[str] = Counter()
+        """How many orders of each account are being looked up."""
 
     async def decide(self, account: Account, row: Row, times: Times, *, duplicate: bool) -> Verdict:
         """PLACED, REFUSED, or UNKNOWN where nothing could be proven until ``give_up_at``.
 
         ``duplicate``: the exchange refused the order as a double of one that it has.
         """
+        self._undecided[account.identity] += 1
+        try:
+            return await self._decide(account, row, times, duplicate=duplicate)
+        finally:
+            self._undecided[account.identity] -= 1
+            self._undecided += Counter()  # what is down to 0 goes
+
+    async def _decide(self, account: Account, row: Row, times: Times, *, duplicate: bool) -> Verdict:
         clock, misses, limit = self._runtime.clock, 0, self._look_limit / 2
         pause = shortest = max(account.settle / 80, 0.005)
         longest, sure_at = shortest * 8, times.sure_at
@@ -90,12 +107,21 @@ class Lookups:
             limit = max(limit, min(2 * (now - started), self._look_limit))
             if started < sure_at <= now + pause:
                 # From then on one good answer decides, so it is worth asking more often once again.
-                await self._runtime.sleep(max(sure_at - now, 0.0) + _JUST_AFTER)
-                pause, longest = shortest, shortest * 4
+                wake, pause, longest = max(sure_at, now) + _JUST_AFTER, shortest, shortest * 4
             else:
-                await self._runtime.sleep(pause)
-                pause = min(pause * 2, longest)
+                wake, pause = now + pause, min(pause * 2, longest)
+            await self._runtime.sleep(self._round(account, max(wake, now + look.wait)) - now)
         return Verdict(rows.UNKNOWN, error=outcomes.unknown(f"{account.exchange.name} doesn't tell what became of it"))
+
+    def _round(self, account: Account, wake: float) -> float:
+        """When to ask again, not before ``wake``. The more orders of the account are looked up, the rarer are their
+        rounds, in which all ask together: an adapter asks for what they have in common once, and the account's limit is
+        left to others."""
+        together = self._undecided[account.identity]
+        if together < 2:
+            return wake
+        apart = min(_APART * together, _LONGEST_APART)
+        return math.ceil(wake / apart) * apart
 
     async def look(self, account: Account, row: Row, limit: float) -> Look:
         """Ask once for the order of a row, for at most so many seconds."""
@@ -104,7 +130,8 @@ class Lookups:
             return await self._judge(row, found)
         except Exception as error:
             _log.info("looking for order %s at %s failed: %r", row.client_order_id, account.exchange.name, error)
-            return Look("failed")
+            wait = error.retry_after if isinstance(error, RateLimited) else None
+            return Look("failed", wait=min(wait or 0.0, _LONGEST_APART))
 
     async def ask(
         self, account: Account, market: Market | None, order_id: str, client_order_id: str, limit: float | None = None

@@ -14,7 +14,7 @@ from .support.clock import ManualClock, settle
 
 pytestmark = pytest.mark.anyio
 
-LANES: tuple[Lane, ...] = ("orders", "cancels", "data")
+LANES: tuple[Lane, ...] = ("orders", "cancels", "lookups", "data")
 
 
 def make(limit: int, window: float = 10.0, *, reserve: float = 0.0, fixed: bool = False) -> tuple[Budget, ManualClock]:
@@ -41,7 +41,7 @@ async def test_what_does_not_fit_waits_for_the_window() -> None:
         assert budget.used == 1
 
 
-async def test_waiting_orders_go_before_cancels_before_data() -> None:
+async def test_waiting_orders_go_before_cancels_before_lookups_before_data() -> None:
     budget, clock = make(1)
     left: list[str] = []
 
@@ -56,7 +56,7 @@ async def test_waiting_orders_go_before_cancels_before_data() -> None:
                 tasks.start_soon(one, lane, f"{lane}{number}")
                 await settle()
         await clock.advance(100)
-    assert left == ["orders0", "orders1", "cancels0", "cancels1", "data0", "data1"]
+    assert left == [f"{lane}{number}" for lane in LANES for number in range(2)]
 
 
 async def test_data_never_touches_the_reserve() -> None:
@@ -64,8 +64,9 @@ async def test_data_never_touches_the_reserve() -> None:
     await budget.take(80, "data")
     with pytest.raises(RateLimited):
         await budget.take(1, "data", patience=1)
-    await budget.take(15, "orders", patience=0)
-    await budget.take(5, "cancels", patience=0)
+    await budget.take(6, "lookups", patience=0)
+    await budget.take(6, "orders", patience=0)
+    await budget.take(8, "cancels", patience=0)
     assert budget.remaining == 0
 
 
@@ -175,3 +176,31 @@ def test_no_window_ever_holds_more_than_the_limit(
             assert sum(weight for at, weight in left if start <= at < start + budget.window) <= limit
 
     anyio.run(run)
+
+
+@given(
+    st.integers(10, 500),
+    st.lists(st.tuples(st.sampled_from(("orders", "lookups", "data")), st.integers(1, 60)), max_size=60),
+)
+def test_whatever_storms_a_cancel_leaves_at_once(limit: int, storm: list[tuple[Lane, int]]) -> None:
+    """A part of the limit is for cancels alone, and nobody who waits for something else keeps one from leaving."""
+
+    async def run() -> None:
+        budget, _clock = make(limit, reserve=0.1)
+        async with anyio.create_task_group() as tasks:
+            for lane, weight in storm:
+                tasks.start_soon(budget.take, min(weight, limit // 2), lane)
+            await settle()
+            await budget.take(1, "cancels", patience=0)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(run)
+
+
+async def test_each_lane_leaves_something_to_those_before_it() -> None:
+    budget, _clock = make(1000, reserve=0.1)
+    lanes: tuple[tuple[Lane, int], ...] = (("data", 900), ("lookups", 30), ("orders", 30), ("cancels", 40))
+    for lane, weight in lanes:
+        await budget.take(weight, lane, patience=0)
+        with pytest.raises(RateLimited):
+            await budget.take(1, lane, patience=1)

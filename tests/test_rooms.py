@@ -19,7 +19,7 @@ LAYERS = {
     "contract": "wire status requests contract",
     "hooks": "hookspecs",
     "set-up": "secrets strict settings tracing hookcheck offers plugins",
-    "upstream": "budget dialects exchange_clock fetch pool wsline sockets client",
+    "upstream": "budget listings dialects exchange_clock fetch pool wsline sockets client",
     "sides": "markets hooking answers exchange account",
     "copies": "book joins ring span tape",
     "feeds": "supervisor tradefeed bookfeed readers feeds",
@@ -44,7 +44,7 @@ PLACES = {
 }
 """What stands behind one door each, so that it can be exchanged there."""
 
-PUBLIC = set("errors models numbers clock hookspecs budget client fetch sockets dialects".split())
+PUBLIC = set("errors models numbers clock hookspecs budget listings client fetch sockets dialects".split())
 """What plugins may import besides the names of ``exgate_core`` itself."""
 JUDGE = PUBLIC | set("access app client_ids entry exchange gateway plugins settings".split())
 """What the kit that judges plugins may import: it opens whole gateways."""

@@ -127,6 +127,20 @@ DEFENCES = (
         "tests/test_orders.py::test_not_found_is_no_refusal_before_the_exchange_has_settled",
     ),
     Defence(
+        "look-ups of lost orders go in rounds",
+        "exgate_core/lookups.py",
+        "        if together < 2:\n",
+        "        if True:\n",
+        "tests/test_lookup_storm.py::test_look_ups_of_lost_orders_leave_cancels_orders_and_reads_alone",
+    ),
+    Defence(
+        "a part of the limit is for cancels alone",
+        "exgate_core/budget.py",
+        "    for_cancels = math.ceil(reserve * _FOR_CANCELS)\n",
+        "    for_cancels = 0\n",
+        "tests/test_budget.py::test_whatever_storms_a_cancel_leaves_at_once",
+    ),
+    Defence(
         "a wrong clock makes no placed order a refused one",
         "exgate_core/lookups.py",
         "    return known and min(row.sent, row.sent_there) - order.time > _SURELY_OLD_MS\n",

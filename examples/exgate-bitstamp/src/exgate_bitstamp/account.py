@@ -98,7 +98,7 @@ class BitstampAccount:
             return []
         form = {"id": order_id} if order_id else {"client_order_id": client_order_id}
         try:
-            row = await self._ask("/api/v2/order_status/", form, parse.ORDER_STATE)
+            row = await self._ask("/api/v2/order_status/", form, parse.ORDER_STATE, "lookups")
         except NotFound:
             return []
         if (str(row.id) != order_id) if order_id else row.client_order_id not in (None, "", client_order_id):
@@ -111,14 +111,16 @@ class BitstampAccount:
             raise NotFound(f"Bitstamp has no order {client_order_id}", reason="NO_SUCH_ORDER")
         return found[0].order_id
 
-    async def _ask(self, path: str, form: Mapping[str, str], decoder: msgspec.json.Decoder[T]) -> T:
-        return decode(await self._signed(path, form), decoder)
+    async def _ask(
+        self, path: str, form: Mapping[str, str], decoder: msgspec.json.Decoder[T], lane: Lane = "data"
+    ) -> T:
+        return decode(await self._signed(path, form, lane=lane), decoder)
 
     async def _signed(self, path: str, form: Mapping[str, str], *, lane: Lane = "data") -> Response:
         """One request, signed when its turn has come. Raises what its answer says."""
         body = urlencode(form)
         if self._budget is not None:
-            await self._budget.take(1, lane, self._deadline if lane == "data" else _PATIENCE)
+            await self._budget.take(1, lane, _PATIENCE if lane in ("orders", "cancels") else self._deadline)
         headers = self._headers(path, body)
         response = await self._http.request(
             "POST", path, headers=headers, body=body.encode() or None, weight=0, lane=lane

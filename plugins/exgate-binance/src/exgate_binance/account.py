@@ -113,7 +113,7 @@ class BinanceAccount:
         if not isinstance(error, NotFound):
             raise error
         try:
-            row = await self._find.one(market, order_id, client_order_id)
+            row = await self._find.one(market, order_id, client_order_id, "cancels")
         except ExGateError:
             raise error from None
         if row is None:

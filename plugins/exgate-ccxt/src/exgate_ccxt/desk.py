@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, cast
 from exgate_core.budget import Lane
 from exgate_core.client import Context
 from exgate_core.errors import ExGateError, NotFound, RateLimited, Unimplemented
+from exgate_core.listings import Listings
 from exgate_core.models import Balance, Market, Order
 
 from .arguments import intent_of
@@ -58,6 +59,7 @@ class Desk:
         self._hosts: frozenset[str] = frozenset()
         self._orders_from = 0.0
         self._turns = Turns(context.name)
+        self._listings = Listings()
 
     async def open(self) -> None:
         """Make the client, put the check in front of its requests, ask what orders will need."""
@@ -125,7 +127,7 @@ class Desk:
     async def search(self, intent: Intent, work: Callable[[], Awaitable[Any]]) -> list[Order]:
         """The orders that a search finds; "no such order" is none."""
         try:
-            found = await self.call(intent, "cancels", work)
+            found = await self.call(intent, "lookups", work)
         except NotFound:
             return []
         return self._orders(intent, found if isinstance(found, list) else [found])
@@ -175,7 +177,9 @@ class Desk:
         listed = await self._listed("fetch_open_orders", market, {})
         return [order for order in listed if order.status in ("open", "partially_filled")]
 
-    async def _listed(self, name: str, market: Market | None, params: Mapping[str, Any]) -> list[Order]:
+    async def _listed(
+        self, name: str, market: Market | None, params: Mapping[str, Any], lane: Lane = "data"
+    ) -> list[Order]:
         symbol = market.symbol if market is not None else None
         page, found = page_of(self.name), dict[tuple[str, str], Order]()
         query = {**params, **_KIND.get(self.name, {})}
@@ -183,7 +187,7 @@ class Desk:
             limit = page.size if page is not None else None
             intent = self.intent("read", market)
             work = functools.partial(getattr(self.client, name), symbol, None, limit, query)
-            rows = await self.call(intent, "data", work)
+            rows = await self.call(intent, lane, work)
             orders = self._orders(intent, rows)
             fresh = {key: order for order in orders if (key := (order.symbol, order.order_id)) not in found}
             found |= fresh
@@ -194,11 +198,12 @@ class Desk:
 
     async def find(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
         """By the order's id, else by its client id in every place that this exchange has."""
+        began = self._listings.begin()
         if order_id:
-            return await self._by_order_id(market, order_id)
-        return await self._by_client_id(market, client_order_id)
+            return await self._by_order_id(market, order_id, began)
+        return await self._by_client_id(market, client_order_id, began)
 
-    async def _by_order_id(self, market: Market | None, order_id: str) -> list[Order]:
+    async def _by_order_id(self, market: Market | None, order_id: str, began: int) -> list[Order]:
         """One place may show an order later than another: it is missing where all of them miss it."""
         symbol = market.symbol if market is not None else None
         params = {"acknowledged": True, "category": "spot"} if self.name in _CATEGORY else {}
@@ -212,16 +217,20 @@ class Desk:
         if not places and not self.client.has.get("fetchOrder"):
             raise Unimplemented(f"ccxt can't ask {self.name} for an order")
         for place in places:
-            listed = await self._looked_through(place, market, {})
+            listed = await self._looked_through(place, market, {}, began)
             if ours := [order for order in listed if order.order_id == order_id]:
                 return ours
         if recipe.traded:
             await self._untraded(market, order_id)
         return []
 
-    async def _looked_through(self, place: str, market: Market | None, params: Mapping[str, Any]) -> list[Order]:
+    async def _looked_through(
+        self, place: str, market: Market | None, params: Mapping[str, Any], began: int
+    ) -> list[Order]:
+        key = place, market.symbol if market is not None else "", *params.items()
+        work = functools.partial(self._listed, _LISTS[place], market, params, "lookups")
         try:
-            return await self._listed(_LISTS[place], market, params)
+            return await self._listings.ask(key, began, work)
         except NotFound:
             return []
 
@@ -229,13 +238,13 @@ class Desk:
         """Raises Unavailable where a fresh trade of ours is of the order that no list shows."""
         symbol, since = market.symbol if market is not None else None, self.client.milliseconds() - _FRESH
         try:
-            rows = await self.call(self.intent("read", market), "cancels", lambda: self.client.fetch_my_trades(symbol))
+            rows = await self.call(self.intent("read", market), "lookups", lambda: self.client.fetch_my_trades(symbol))
         except NotFound:
             return
         if any(str(row["order"]) == order_id for row in rows if (row.get("timestamp") or 0) >= since):
             raise bad_answer(self.name, "it shows a trade of an order that it doesn't show")
 
-    async def _by_client_id(self, market: Market | None, client_order_id: str) -> list[Order]:
+    async def _by_client_id(self, market: Market | None, client_order_id: str, began: int) -> list[Order]:
         recipe, out = recipe_of(self.name), self.intent("read", client_order_id=client_order_id).client_order_id
         symbol = market.symbol if market is not None else None
         params = {recipe.listed_by: out} if recipe.listed_by else {}
@@ -245,22 +254,22 @@ class Desk:
                 work = functools.partial(self.client.fetch_order, by, symbol, named)
                 found = await self.search(self.intent("read", market), work)
             elif place == "trades":
-                found = await self._by_own_trades(market, out, client_order_id)
+                found = await self._by_own_trades(market, out, client_order_id, began)
             else:
-                found = await self._looked_through(place, market, params)
+                found = await self._looked_through(place, market, params, began)
             if ours := [order for order in found if order.client_order_id == client_order_id]:
                 return ours
         return []
 
-    async def _by_own_trades(self, market: Market | None, out: str, client_order_id: str) -> list[Order]:
+    async def _by_own_trades(self, market: Market | None, out: str, client_order_id: str, began: int) -> list[Order]:
         symbol, intent = market.symbol if market is not None else None, self.intent("read", market)
-        rows = await self.call(intent, "cancels", lambda: self.client.fetch_my_trades(symbol))
+        rows = await self.call(intent, "lookups", lambda: self.client.fetch_my_trades(symbol))
         if not rows and not (intent.evidence.listed or intent.evidence.nothing):
             raise bad_answer(intent.url, "there are no trades in it")
         seen = self._read(intent, lambda: order_in(self.name, rows, out, client_order_id))
         if seen is None:
             return []
-        whole = await self._by_order_id(market, seen.order_id) if self.client.has.get("fetchOrder") else []
+        whole = await self._by_order_id(market, seen.order_id, began) if self.client.has.get("fetchOrder") else []
         return [order for order in whole if order.client_order_id == client_order_id] or [seen]
 
 

@@ -10,6 +10,7 @@ from exgate_core.client import Context
 from exgate_core.errors import NotFound, Refused, Unavailable
 from exgate_core.fetch import bad_answer, other_order
 from exgate_core.hookspecs import hookimpl
+from exgate_core.listings import Listings
 from exgate_core.models import (
     AccountCapabilities,
     Balance,
@@ -24,6 +25,7 @@ from . import failures, orders, privates
 from .desk import Desk
 from .exchange import REST
 from .names import Names, altname
+from .privates import OrderRow
 
 _BECAME: Final[Mapping[str, CancelStatus]] = {
     "filled": "filled",
@@ -31,6 +33,9 @@ _BECAME: Final[Mapping[str, CancelStatus]] = {
     "expired": "already_canceled",
     "rejected": "already_canceled",
 }
+
+_ANY: Final[Mapping[str, str]] = {}
+_MOST_SENT: Final = 10_000
 
 
 class KrakenAccount:
@@ -53,6 +58,9 @@ class KrakenAccount:
         self._desk = Desk(context)
         self._public = context.exchange
         self._names: tuple[object, Names] = (None, Names(()))
+        self._listings = Listings()
+        self._sent: dict[str, float] = {}
+        """When orders were sent, on Kraken's clock, by their client order ids: the newest of this process."""
 
     async def __aenter__(self) -> KrakenAccount:
         """Compare clocks, so that the first order's deadline is right."""
@@ -74,6 +82,9 @@ class KrakenAccount:
     async def place_order(self, order: OrderRequest) -> str:
         """One ``AddOrder``. An answer that isn't about this order is none: then the outcome is unknown."""
         fields = orders.fields(order, self._desk.time.now())
+        self._sent[order.client_order_id] = self._desk.time.now()
+        if len(self._sent) > _MOST_SENT:
+            del self._sent[next(iter(self._sent))]
         placed = await self._desk.place(order.market.id, fields)
         txid = placed.txid[0] if placed.txid else ""
         ages = self._desk.ages
@@ -116,22 +127,35 @@ class KrakenAccount:
 
     @hookimpl
     async def find_order(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
-        """By its id, of every status; by a client order id among open orders, then among closed ones, newest 50."""
+        """By its id, of every status; by a client order id among open orders, then among closed ones.
+
+        The lists are those of all orders, which look-ups of one moment share; of closed ones it is the newest page,
+        and where the order may be older than that, those with its id alone.
+        """
         if order_id:
             return await self._by_id(order_id)
-        asked = {"cl_ord_id": client_order_id}
-        answer = await self._desk.ask("OpenOrders", asked, privates.OPEN)
-        found = privates.orders(answer.open, self._known(), client_order_id)
-        if found:
+        began = self._listings.begin()
+        rows = await self._listings.ask("open", began, self._open)
+        if found := privates.orders(rows, self._known(), client_order_id):
             return found
-        closed = await self._desk.look("ClosedOrders", asked | {"without_count": "true"}, privates.CLOSED)
-        return privates.orders(closed.closed, self._known(), client_order_id)
+        rows = await self._listings.ask("closed", began, self._closed)
+        found = privates.orders(rows, self._known(), client_order_id)
+        if found or privates.reach_back(rows, self._sent.get(client_order_id)):
+            return found
+        rows = await self._closed({"cl_ord_id": client_order_id})
+        return privates.orders(rows, self._known(), client_order_id)
+
+    async def _open(self) -> dict[str, OrderRow]:
+        return (await self._desk.ask("OpenOrders", {"trades": "false"}, privates.OPEN, "lookups")).open
+
+    async def _closed(self, named: Mapping[str, str] = _ANY) -> dict[str, OrderRow]:
+        return (await self._desk.look("ClosedOrders", {**named, "without_count": "true"}, privates.CLOSED)).closed
 
     async def _by_id(self, order_id: str) -> list[Order]:
         if not privates.is_txid(order_id):
             return []
         try:
-            rows = await self._desk.ask("QueryOrders", {"txid": order_id}, privates.ORDERS)
+            rows = await self._desk.ask("QueryOrders", {"txid": order_id}, privates.ORDERS, "lookups")
         except NotFound:
             return []
         except Refused as error:

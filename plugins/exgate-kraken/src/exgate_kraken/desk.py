@@ -28,7 +28,7 @@ from .times import KrakenTime
 
 T = TypeVar("T")
 
-_GRACE: Final[Mapping[Lane, float]] = {"orders": 0.5, "cancels": 0.5, "data": 0.1}
+_GRACE: Final[Mapping[Lane, float]] = {"orders": 0.5, "cancels": 0.5, "lookups": 0.1, "data": 0.1}
 _TRIES: Final = 3
 _PATIENCE: Final = 2.0
 """Seconds that an order or a cancel may wait: later it is another order."""
@@ -76,7 +76,9 @@ class Desk:
         if answer.result is not None:
             self.time.note(answer.result.unixtime)
 
-    async def ask(self, name: str, fields: Mapping[str, str], decoder: msgspec.json.Decoder[Answer[T]]) -> T:
+    async def ask(
+        self, name: str, fields: Mapping[str, str], decoder: msgspec.json.Decoder[Answer[T]], lane: Lane = "data"
+    ) -> T:
         """One question, within the key's call counter; asked again where another request overtook it.
 
         Raises what ``failures.of_question`` says, RateLimited, NotSent, DeadlineExceeded, Unavailable.
@@ -85,7 +87,7 @@ class Desk:
         for tries in range(1, _TRIES + 1):
             self._check_pause(keys.CALLS)
             await self._count(self.key.calls, limit, until)
-            response = await self._send(name, fields, "data", until)
+            response = await self._send(name, fields, lane, until)
             try:
                 return self._result(response, self._read(response, decoder), keys.CALLS)
             except Refused as error:
@@ -97,12 +99,12 @@ class Desk:
         """Look in one more place for what others don't have. One failure makes what they said no less true, so this
         place is asked once more before all is for nothing. Raises what ``ask`` does the second time."""
         try:
-            return await self.ask(name, fields, decoder)
+            return await self.ask(name, fields, decoder, "lookups")
         except Unavailable as error:
             if error.retry_after is not None:
                 raise
         await self._sleep(_PAUSE)
-        return await self.ask(name, fields, decoder)
+        return await self.ask(name, fields, decoder, "lookups")
 
     async def place(self, pair: str, fields: Mapping[str, str]) -> Placed:
         """One order, sent once, within the pair's transaction counter. Raises like ``ask``."""
@@ -176,7 +178,7 @@ class Desk:
             "API-Sign": signing.sign(path, nonce, body, self._secret),
             "Content-Type": _FORM,
         }
-        left = until - self.clock.monotonic() if lane == "data" else self._deadline * _SHARE
+        left = until - self.clock.monotonic() if lane in ("lookups", "data") else self._deadline * _SHARE
         result: Response | Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._after_grace, _GRACE[lane], hold)

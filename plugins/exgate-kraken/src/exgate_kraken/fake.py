@@ -86,7 +86,7 @@ class KrakenFake:
         """The hook to which a path belongs."""
         name = request.path.rpartition("/")[2]
         if name == "OpenOrders":
-            return "find_order" if "cl_ord_id" in request.fields() else "pending_orders"
+            return "find_order" if {"cl_ord_id", "trades"} & request.fields().keys() else "pending_orders"
         return {
             "AssetPairs": "markets",
             "Depth": "depth",

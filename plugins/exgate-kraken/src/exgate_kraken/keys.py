@@ -23,7 +23,7 @@ CALLS: Final = "calls"
 """The name of the key's pause for questions."""
 LOCKOUT: Final = "lockout"
 """The name of its pause for everything: each request would make it longer."""
-_RANK: Final[dict[Lane, int]] = {"orders": 0, "cancels": 1, "data": 2}
+_RANK: Final[dict[Lane, int]] = {"orders": 0, "cancels": 1, "lookups": 2, "data": 3}
 
 
 class Turn:

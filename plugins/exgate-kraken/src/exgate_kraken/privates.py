@@ -32,6 +32,10 @@ _STATUSES: Final[Mapping[str, OrderStatus]] = {
 _RELATIVE: Final = re.compile(r"[+#-].*|.*%", re.DOTALL)
 """How far a price is from the market's ("Add Order", price)."""
 _TXID: Final = re.compile(r"[A-Z0-9]{3,10}(-[A-Z0-9]{3,10}){2}", re.ASCII)
+_PAGE: Final = 50
+"""The newest closed orders, and no more ("Get Closed Orders")."""
+_MARGIN: Final = 60.0
+"""Seconds by which Kraken's clock may be other than was measured."""
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", re.ASCII)
 
 
@@ -60,6 +64,7 @@ class OrderRow(Struct, frozen=True):
     vol: Raw
     vol_exec: Raw = _ZERO
     opentm: Raw = _ZERO
+    closetm: Raw = _ZERO
     oflags: str = ""
     cl_ord_id: str | None = None
 
@@ -125,6 +130,15 @@ def orders(rows: Mapping[str, OrderRow], names: Names, client_order_id: str = ""
         if not client_order_id or _same(row.cl_ord_id or "", client_order_id)
     ]
     return sorted(found, key=_time)
+
+
+def reach_back(closed: Mapping[str, OrderRow], sent: float | None) -> bool:
+    """Whether the newest page of closed orders holds every one that was sent at this time (seconds,
+    Kraken's clock; None = unknown) or later: the list is by the time of closing ("Get Closed Orders", closetime)."""
+    if len(closed) < _PAGE:
+        return True
+    oldest = min(nanoseconds(digits(row.closetm)) for row in closed.values()) / 1e9
+    return sent is not None and oldest < sent - _MARGIN
 
 
 def _order(txid: str, row: OrderRow, names: Names, client_order_id: str) -> Order:

@@ -68,12 +68,12 @@ class Desk:
         """Look in one more place for what others don't have. One failure makes what they said no less true, so this
         place is asked once more before all is for nothing. Raises what ``get`` does the second time."""
         try:
-            return await self.get(endpoint, params, decoder, lane="cancels")
+            return await self.get(endpoint, params, decoder, lane="lookups")
         except Unavailable as error:
             if error.retry_after is not None:
                 raise
         await self._sleep(_PAUSE)
-        return await self.get(endpoint, params, decoder, lane="cancels")
+        return await self.get(endpoint, params, decoder, lane="lookups")
 
     async def post(self, endpoint: Endpoint, body: Mapping[str, Any], lane: Lane, *, expiry: float = 0.0) -> Response:
         """Send something that changes, once. ``expiry``: seconds after which OKX drops it unprocessed; 0 = never."""

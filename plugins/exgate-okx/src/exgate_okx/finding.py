@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from exgate_core.errors import NotFound, Refused, Unavailable
+from exgate_core.listings import Listings
 from exgate_core.models import Market, Order
 
 from . import limits, private_parse
@@ -31,19 +33,20 @@ class Finder:
 
     def __init__(self, desk: Desk, kinds: Sequence[str], symbol_of: SymbolOf) -> None:
         self._desk, self._kinds, self._symbol_of = desk, kinds, symbol_of
+        self._listings = Listings()
 
     async def find(self, market: Market | None, order_id: str, client_order_id: str) -> list[Order]:
         """The order in "Order details", "Order List", "Order history" of 7 days and of 3 months, "Transaction
         details"; empty only where all of them answered and none has it."""
         if order_id and not _is_number(order_id):
             return []
-        lists = (limits.PENDING, limits.HISTORY, limits.ARCHIVE)
+        lists, began = (limits.PENDING, limits.HISTORY, limits.ARCHIVE), self._listings.begin()
         found = await self._details(market, order_id, client_order_id)
         for endpoint in lists:
-            found = found or await self._listed(endpoint, market, order_id, client_order_id)
+            found = found or await self._listed(endpoint, market, order_id, client_order_id, began)
         if found:
             return [private_parse.order(row, self._symbol_of) for row in found]
-        return await self._fills(market, order_id, client_order_id)
+        return await self._fills(market, order_id, client_order_id, began)
 
     async def pending(self, market: Market | None) -> list[Order]:
         """Every open order, page by page."""
@@ -64,7 +67,7 @@ class Finder:
             return []
         params = {"instId": market.id, **_named(order_id, client_order_id)}
         try:
-            found = await self._desk.get(limits.DETAILS, params, private_parse.ORDERS, lane="cancels")
+            found = await self._desk.get(limits.DETAILS, params, private_parse.ORDERS, lane="lookups")
         except NotFound:
             return []
         except Refused as error:
@@ -76,32 +79,33 @@ class Finder:
         return found
 
     async def _listed(
-        self, endpoint: Endpoint, market: Market | None, order_id: str, client_order_id: str
+        self, endpoint: Endpoint, market: Market | None, order_id: str, client_order_id: str, began: int
     ) -> list[OrderRow]:
         instrument = {"instId": market.id} if market is not None else {}
         found: list[OrderRow] = []
         for kind in self._kinds:
             params = {"instType": kind, **instrument}
-            if endpoint is limits.PENDING:
-                found += await self._pages(self._desk.look, params)
-            elif order_id:
-                found += await self._page(endpoint, params | {"after": str(int(order_id) + 1), "limit": "1"})
-            else:
-                found += await self._page(endpoint, params)
+            if order_id and endpoint is not limits.PENDING:
+                params |= {"after": str(int(order_id) + 1), "limit": "1"}
+            key = endpoint.path, *params.items()
+            found += await self._listings.ask(key, began, partial(self._list, endpoint, params))
         return [row for row in found if _is(row, order_id, client_order_id)]
 
-    async def _fills(self, market: Market | None, order_id: str, client_order_id: str) -> list[Order]:
+    async def _list(self, endpoint: Endpoint, params: dict[str, str]) -> list[OrderRow]:
+        if endpoint is limits.PENDING:
+            return await self._pages(self._desk.look, params)
+        return await self._desk.look(endpoint, params, private_parse.ORDERS)
+
+    async def _fills(self, market: Market | None, order_id: str, client_order_id: str, began: int) -> list[Order]:
         instrument = {"instId": market.id} if market is not None else {}
         named = {"ordId": order_id} if order_id else {}
-        found = []
+        found = list[Fill]()
         for kind in self._kinds:
             params = {"instType": kind, **instrument, **named}
-            found += await self._desk.look(limits.FILLS, params, private_parse.FILLS)
+            question = partial(self._desk.look, limits.FILLS, params, private_parse.FILLS)
+            found += await self._listings.ask((limits.FILLS.path, *params.items()), began, question)
         mine = [row for row in found if _is(row, order_id, client_order_id)]
         return private_parse.order_of_fills(mine, self._symbol_of)
-
-    async def _page(self, endpoint: Endpoint, params: dict[str, str]) -> list[OrderRow]:
-        return await self._desk.look(endpoint, params, private_parse.ORDERS)
 
     async def _pages(self, ask: _Ask, params: dict[str, str]) -> list[OrderRow]:
         """All open orders: ``after`` asks for those before the oldest so far."""
