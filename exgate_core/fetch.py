@@ -232,7 +232,7 @@ def decode(response: Response, decoder: msgspec.json.Decoder[T]) -> T:
     with Unavailable, reason BAD_ANSWER, before any parser sees it."""
     try:
         return decoder.decode(response.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise bad_answer(response.url, str(error)) from error
 
 

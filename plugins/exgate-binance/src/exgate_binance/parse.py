@@ -203,7 +203,7 @@ def error(body: bytes) -> tuple[int, str]:
     """The code and message of an error answer ("Error Codes"); (0, "") if it is none."""
     try:
         found = _ERROR.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return 0, ""
     return found.code, found.msg
 

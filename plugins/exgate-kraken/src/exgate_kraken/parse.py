@@ -172,5 +172,5 @@ def errors(body: bytes) -> list[str]:
     """The errors that a body states; none if it is no answer of Kraken's."""
     try:
         return _ERRORS.decode(body).error
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []

@@ -124,7 +124,7 @@ def code_of(response: Response) -> _Failure | None:
     """The code and message of an answer; None if it isn't OKX's."""
     try:
         return _FAILURE.decode(response.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

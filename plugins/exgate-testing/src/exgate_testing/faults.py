@@ -5,9 +5,12 @@ They are armed with ``WireFaults.add`` and strike the next requests of an operat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
+
+from .fakes import Reply
 
 AnswerKind = Literal[
     "drop",
@@ -27,12 +30,15 @@ AnswerKind = Literal[
     "error_503",
     "error_504",
     "stale",
+    "altered",
 ]
 """drop: the connection ends without an answer; hang: no answer, for ever; cut: it ends in the middle of the body; html,
 truncated, empty, null, blank (``{}``): a 200 that holds that; redirect: a 302 to another path; too_many: the exchange's
-own words; banned: a 418; error_...: a proxy's page; stale: the previous answer to the same operation once more."""
-FrameKind = Literal["skip", "repeat", "swap", "malformed", "replace"]
-"""skip: never sent; repeat: sent twice; swap: sent after the next; malformed: half of it; replace: with other text."""
+own words; banned: a 418; error_...: a proxy's page; stale: the previous answer to the same operation once more;
+altered: what ``WireFault.alter`` makes of it."""
+FrameKind = Literal["skip", "repeat", "swap", "malformed", "replace", "altered"]
+"""skip: never sent; repeat: sent twice; swap: sent after the next; malformed: half of it; replace: with other text;
+altered: what ``FrameFault.alter`` makes of it."""
 
 
 class WireFault(Struct, frozen=True, kw_only=True):
@@ -47,6 +53,8 @@ class WireFault(Struct, frozen=True, kw_only=True):
     """How often it strikes; 0 = always."""
     after: int = 0
     """How many requests it lets pass first."""
+    alter: Callable[[Reply], Reply] | None = None
+    """For ``altered``: what is sent instead of the fake's answer."""
 
 
 class FrameFault(Struct, frozen=True, kw_only=True):
@@ -60,6 +68,8 @@ class FrameFault(Struct, frozen=True, kw_only=True):
     old: str = ""
     """For ``replace``: the text that is exchanged; frames without it pass and don't count."""
     new: str = ""
+    alter: Callable[[str], str] | None = None
+    """For ``altered``: what is sent instead of the frame."""
 
 
 class _Armed:

@@ -47,13 +47,18 @@ class ExchangeConformance:
 def _verdicts(request: pytest.FixtureRequest, cls: type[ExchangeConformance], label: str) -> Mapping[str, Verdict]:
     """The verdicts of the ten to which the case belongs, as far as they are to be run."""
     known = request.config.stash.setdefault(_VERDICTS, {})
-    ten = label[:2]
+    ten = _ten(label)
     if label not in known.get((cls, ten), {}):
         wanted = {_label(item) for item in request.session.items if getattr(item, "cls", None) is cls}
-        labels = {name for name in wanted if name.startswith(ten)} | {label}
+        labels = {name for name in wanted if _ten(name) == ten} | {label}
         found = asyncio.run(judge_all(_subject(cls), cls.waivers, labels))
         known[cls, ten] = {verdict.label: verdict for verdict in found}
     return known[cls, ten]
+
+
+def _ten(label: str) -> str:
+    """Without the last digit of the number."""
+    return label.partition("[")[0][:-1]
 
 
 def _label(item: pytest.Item) -> str:

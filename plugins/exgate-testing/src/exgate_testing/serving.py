@@ -134,6 +134,8 @@ class FakeExchange:
         if fault.kind == "html":
             return web.Response(body=_HTML, content_type="text/html")
         honest = reply or Reply(b'{"status":"ok","result":[]}')
+        if fault.alter is not None:
+            return _response(fault.alter(honest))
         bodies = {"truncated": honest.body[: len(honest.body) // 2], "empty": b"", "null": b"null", "blank": b"{}"}
         stale = (previous or honest).body
         return web.Response(body=bodies.get(fault.kind, stale), content_type="application/json")
@@ -225,6 +227,8 @@ class _Link:
         if fault is not None and kind == "replace":
             text = frame.decode() if isinstance(frame, bytes) else frame
             frame = text.replace(fault.old, fault.new)
+        if fault is not None and fault.alter is not None:
+            frame = fault.alter(frame.decode() if isinstance(frame, bytes) else frame)
         return [frame, *([frame] if kind == "repeat" else []), *held]
 
     async def _write(self) -> None:

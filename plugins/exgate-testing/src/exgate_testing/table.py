@@ -24,7 +24,7 @@ class Case(Struct, frozen=True, kw_only=True):
     """One case. Each variant is tried, and reported, by itself."""
 
     id: str
-    """``C`` and two digits. Numbers are never used again for something else."""
+    """``C`` and two digits or more. Numbers are never used again for something else."""
     title: str
     proves: str
     """What holds for an adapter that passes."""
@@ -113,6 +113,7 @@ def load() -> dict[str, Case]:
     from . import (  # noqa: F401 - they enter their cases
         cases_books,
         cases_errors,
+        cases_hostile,
         cases_joins,
         cases_life,
         cases_lines,
@@ -127,4 +128,4 @@ def load() -> dict[str, Case]:
         cases_times,
     )
 
-    return dict(sorted(CASES.items()))
+    return dict(sorted(CASES.items(), key=lambda item: int(item[0][1:])))

@@ -328,6 +328,43 @@ FURTHER = (
         "C53",
         "okx",
     ),
+    Mistake(
+        "a number that is none taken for nothing",
+        "private.py",
+        "available=row.free, frozen=row.locked",
+        'available=row.free if row.free.isascii() else "0", frozen=row.locked',
+        "C100[balances]",
+    ),
+    Mistake(
+        "a conflict taken for a refusal",
+        "failures.py",
+        '    message = f"{response.url} answered',
+        "    if response.status == 409:\n        return _refused(response, code, text)\n"
+        '    message = f"{response.url} answered',
+        "C101[place_order]",
+    ),
+    Mistake(
+        "this machine's time told as the exchange's",
+        "server_time.py",
+        "        self._report(server_ms)\n",
+        "        import time\n\n        self._report(time.time() * 1000 - 10_000_000)\n",
+        "C102[two hours ahead]",
+    ),
+    Mistake(
+        "an id made fit",
+        "account.py",
+        "            return ack.ord_id\n",
+        '            return ack.ord_id.strip("./")\n',
+        "C105",
+        "okx",
+    ),
+    Mistake(
+        "a number that is none taken for another, in the stream",
+        "parse.py",
+        "id=str(data.t), price=data.p, qty=data.q",
+        'id=str(data.t), price=data.p if data.p.isascii() else "1", qty=data.q',
+        "C107[arabic]",
+    ),
 )
 """More of them, tried without ``--short``."""
 
