@@ -228,8 +228,8 @@ def failure(response: Response, message: str = "") -> ExGateError:
 
 
 def decode(response: Response, decoder: msgspec.json.Decoder[T]) -> T:
-    """The answer as the decoder's type. Whatever isn't exactly that (HTML, half a body, nothing, ``null``) is refused
-    with Unavailable, reason BAD_ANSWER, before any parser sees it."""
+    """The answer as the decoder's type. Whatever isn't exactly that (HTML, half a body, nothing, ``null``, a million
+    brackets) is refused with Unavailable, reason BAD_ANSWER, before any parser sees it."""
     try:
         return decoder.decode(response.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

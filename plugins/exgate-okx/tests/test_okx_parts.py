@@ -30,7 +30,7 @@ SECRET = "22582BD0CFF14C41EDBF1AB98506286D"
 MOMENT = 1607418537715
 
 numbers = st.decimals(min_value=0, max_value=10**12, places=8, allow_nan=False).map(lambda n: format(n, "f"))
-ids = st.integers(min_value=0, max_value=2**63)
+ids = st.integers(min_value=1, max_value=2**63)
 
 
 # -- signature and clock

@@ -82,7 +82,7 @@ def _wall(response: Response) -> ExGateError:
 def _read(body: bytes) -> _Failure | None:
     try:
         found = _FAILURE.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found if found.is_one else None
 

@@ -49,7 +49,7 @@ class Binance:
         info = await self._get(path, parse.EXCHANGE_INFO, dict(self._host.markets), weight)
         try:
             found = parse.markets(info)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise bad_answer(f"{self._host.rest}{path}", str(error)) from error
         self.order_limits = order_limits(info.rate_limits)
         return found

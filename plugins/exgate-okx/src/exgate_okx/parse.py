@@ -8,7 +8,7 @@ are read as the integers that they are, everything else stays text.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Struct
@@ -33,6 +33,10 @@ class Instrument(Struct, frozen=True, rename="camel"):
     max_lmt_sz: str = ""
 
 
+Counted = Annotated[int, msgspec.Meta(gt=0)]
+"""An id or a time; read from text, ``1e-999`` would be 0."""
+
+
 class _Row(Struct, frozen=True, array_like=True, gc=False):
     """A level: price, amount, and what follows."""
 
@@ -45,8 +49,8 @@ class Book(Struct, frozen=True, rename="camel", gc=False):
 
     asks: list[_Row]
     bids: list[_Row]
-    ts: int
-    seq_id: int = 0
+    ts: Counted
+    seq_id: Counted = 0
     prev_seq_id: int = 0
     checksum: int = 0
 
@@ -54,11 +58,11 @@ class Book(Struct, frozen=True, rename="camel", gc=False):
 class TradeRow(Struct, frozen=True, rename="camel", gc=False):
     """One row of ``trades``, ``history-trades`` and of a frame of the channel ``trades-all``."""
 
-    trade_id: int
+    trade_id: Counted
     px: str
     sz: str
     side: Literal["buy", "sell"]
-    ts: int
+    ts: Counted
 
 
 class BookFrame(Struct, frozen=True, gc=False):

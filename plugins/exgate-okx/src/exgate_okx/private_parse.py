@@ -16,6 +16,7 @@ from exgate_core.errors import Refused
 from exgate_core.models import Balance, Order, OrderRequest, OrderStatus
 from exgate_core.numbers import add, rest
 
+from .parse import Counted
 from .wire import Envelope
 
 SymbolOf = Callable[[str], str]
@@ -52,7 +53,7 @@ class OrderRow(Struct, frozen=True, rename="camel"):
     ord_type: str
     state: str
     sz: str
-    c_time: int
+    c_time: Counted
     px: str = ""
     cl_ord_id: str = ""
     acc_fill_sz: str = ""
@@ -68,7 +69,7 @@ class Fill(Struct, frozen=True, rename="camel"):
     side: Literal["buy", "sell"]
     fill_px: str
     fill_sz: str
-    ts: int
+    ts: Counted
     cl_ord_id: str = ""
 
 
