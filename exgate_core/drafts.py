@@ -70,7 +70,7 @@ def same_order(draft: Draft, other: Draft | Row) -> bool:
 
 def conflict(draft: Draft, row: Row, age_ms: int) -> ExGateError | None:
     """Why a request may not have the outcome of an earlier row, which is so old; None = it may."""
-    if row.state == DAMAGED and draft.key == row.key:
+    if row.state == DAMAGED:  # its key, or what its key was before the damage: so its client order id tells
         return None
     if draft.key.startswith("c:"):
         return _conflict_of_id(draft, row, age_ms)

@@ -102,6 +102,11 @@ class Journal:
         more = len(found) - _DAMAGES_SHOWN
         return "; ".join(found[:_DAMAGES_SHOWN]) + (f"; and {more} more, which the log names" if more > 0 else "")
 
+    @property
+    def forgetful(self) -> bool:
+        """Whether rows may be missing: that a key isn't there doesn't mean then that it was never used."""
+        return self._file.forgetful
+
     def age_ms(self, row: Row) -> int:
         """How long ago a row was made, ms, by the time that the journal saw pass: no jump of a clock changes it."""
         return self._witnessed() - row.witnessed

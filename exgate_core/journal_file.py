@@ -33,6 +33,7 @@ _OF_ONE_ROW = re.compile(r"(NULL|TEXT|NUMERIC) value in |CHECK constraint failed
 """Complaints about one row's values, which its checksum finds as well."""
 _OF_AN_INDEX = re.compile(r"(missing from|entries in|entry in|of) index |rowid not at end-of-record")
 _SHOWN = 3
+_LOOKS_FIRST = "until then each order with a key is looked for at the exchange before it is sent"
 _log = logging.getLogger("exgate.journal")
 
 
@@ -50,9 +51,12 @@ class JournalFile:
         self.connection: sqlite3.Connection | None = None
         self.damage: list[str] = []
         """What the file has lost, a sentence for each."""
+        self.forgetful = False
+        """Rows may be missing: a key that isn't there may have been used all the same."""
         self.witnessed = 0
         """The journal's own clock at the moment of opening, ms."""
         self.commits = 0
+        self._losses = Path(f"{path}.losses")
         self._now = now
         self._lock: int | None = None
         self._reported: set[int] = set()
@@ -68,6 +72,7 @@ class JournalFile:
         except BlockingIOError:
             message = f"another gateway uses the journal {self.path}; stop it, or give this one its own state_dir"
             raise JournalError(message, reason="JOURNAL_LOCKED") from None
+        self._recall_losses()
         self._look_for_the_file(used)
         log = _Log(self.path)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -107,16 +112,30 @@ class JournalFile:
         for row in found:
             if row.state == rows.DAMAGED and row.id not in self._reported:
                 self._reported.add(row.id)
+                self.forgetful = True
                 self._report(
                     f"row {row.id} of {self.path} isn't what was written, so nobody can tell what became of its order. "
-                    "Its key is answered as unknown and not sent again, unless the key is what is damaged. Look for "
-                    f"the order at the exchange, then use 'exgate journal resolve {row.id}'"
+                    f"Its key is answered as unknown and not sent again; {_LOOKS_FIRST}. Look for the order at the "
+                    f"exchange, then use 'exgate journal resolve {row.id}'"
                 )
         return found
 
     def _report(self, text: str) -> None:
         _log.warning("%s", text)
         self.damage.append(text)
+
+    def _report_loss(self, text: str) -> None:
+        """Rows are gone, which the file itself won't show at the next start: so it is written down beside it."""
+        self._report(text)
+        self.forgetful = True
+        with contextlib.suppress(OSError), self._losses.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+
+    def _recall_losses(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for text in self._losses.read_text(encoding="utf-8", errors="replace").splitlines():
+                self._report(f"{text} (found at an earlier start; remove {self._losses} once you have looked)")
+                self.forgetful = True
 
     def _refusal(self, what: str) -> JournalError:
         message = (
@@ -133,9 +152,9 @@ class JournalFile:
         what = "is missing" if size is None else "is empty"
         if os.path.exists(f"{self.path}-wal"):  # SQLite would delete it, and it may be all that is left.
             raise self._refusal(f"it {what}, beside its log {self.path.name}-wal")
-        self._report(
-            f"the journal {self.path} {what}, though a gateway has used it before: every key of then is forgotten, and "
-            "would be sent again. Put the file back, or look at the exchange before you use one of them again"
+        self._report_loss(
+            f"the journal {self.path} {what}, though a gateway has used it before: every key of then is forgotten. Put "
+            f"the file back; {_LOOKS_FIRST}"
         )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -165,7 +184,8 @@ class JournalFile:
             self.reporting([row])
         mark = rows.last_mark(connection)
         if mark is None:
-            self._report(f"the journal {self.path} has lost its time and its count of commits: others may be missing")
+            what = "has lost its time and its count of commits: others may be missing"
+            self._report_loss(f"the journal {self.path} {what}; {_LOOKS_FIRST}")
             mark = Mark(rows.newest_witnessed(connection), self._now(), counted or 0)
         self._set_clock(mark)
         if log.lost(connection) if counted is None else mark.commits < counted:
@@ -189,10 +209,9 @@ class JournalFile:
         rows.keep_alive(connection, structs.replace(mark, commits=max(mark.commits, counted or 0)))
         connection.execute("COMMIT")
         since = datetime.fromtimestamp(mark.wall / 1000, UTC).isoformat(timespec="seconds")
-        self._report(
+        self._report_loss(
             f"the journal {self.path} lacks {lost}: its log was damaged or removed, or an earlier copy took its place. "
-            f"Orders of after {since} may be missing, and their keys would be sent again: look at the exchange before "
-            "you use one of them again"
+            f"Orders of after {since} may be missing; {_LOOKS_FIRST}"
         )
 
 

@@ -240,7 +240,7 @@ class Orders:
             return await self._replay(errand, earlier) if earlier else endings.unwritable(error)
         if not claim.fresh:
             return await self._replay(errand, claim.row)
-        return await self._send(errand, claim.row, request, until)
+        return await self._look_first(errand, claim.row, until) or await self._send(errand, claim.row, request, until)
 
     async def _earlier(self, draft: Draft) -> Row | None:
         """The row of an earlier request with the key, if it left anything behind."""
@@ -282,6 +282,22 @@ class Orders:
         if row.state == rows.INTENT:
             await self._journal.decide(row, rows.NOT_SENT, was=rows.INTENT)
         return outcomes.verdict_of(row)
+
+    async def _look_first(self, errand: Errand, row: Row, until: float) -> Verdict | None:
+        """Where the row of an earlier request with this key may be lost: what the exchange knows of it; None = it never
+        arrived, so that this one may be sent. A death meanwhile leaves the row as it is, and this comes first again."""
+        if not self._journal.forgetful or errand.draft.key.startswith("g:"):
+            return None
+        errand.row, errand.is_new, errand.phase = row, False, "looking"
+        errand.why = "the journal has lost rows, and nobody can tell yet whether an earlier request was sent"
+        verdict = await self._lookups.decide(errand.account, row, Times(self._now(), until), duplicate=False)
+        if outcomes.is_never_placed(verdict):
+            errand.is_new, errand.phase, errand.why = True, "writing", ""
+            return None
+        errand.replayed = verdict.state == rows.PLACED
+        with anyio.CancelScope(shield=True):
+            await self._record(errand, verdict if verdict.state != rows.UNKNOWN else Verdict(rows.UNRESOLVED))
+        return verdict
 
     async def _send(self, errand: Errand, row: Row, request: OrderRequest, until: float) -> Verdict:
         errand.row, errand.is_new = row, True

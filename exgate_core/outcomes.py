@@ -17,6 +17,7 @@ from .rows import Row
 
 _NO_IDS: Final = ("none", "null", "undefined")
 _LONGEST_REASON = 300
+_NEVER: Final = "ORDER_NEVER_ARRIVED"
 
 
 class Markets(Protocol):
@@ -141,7 +142,12 @@ def rejection(order: Order) -> Refused:
 def never_placed(exchange: str, settle: float) -> Refused:
     """400: the exchange doesn't know the order, though the time in which it could have taken it is over."""
     text = f"{exchange} doesn't have the order, {settle:g} s after it was sent. No order was placed."
-    return Refused(text, reason="ORDER_NEVER_ARRIVED", metadata={"outcome": "refused"})
+    return Refused(text, reason=_NEVER, metadata={"outcome": "refused"})
+
+
+def is_never_placed(verdict: Verdict) -> bool:
+    """Whether the exchange certainly doesn't have the order."""
+    return verdict.error is not None and verdict.error.reason == _NEVER
 
 
 def exists(message: str, order_id: str = "") -> AlreadyExists:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -166,6 +167,44 @@ async def test_a_damaged_row_is_unknown_and_the_rest_is_served(tmp_path: Path) -
         assert [reply.outcome for reply in replies] == ["placed", "unknown", "placed", "placed"]
         assert replies[1].status == 504 and "row 2" in replies[1].body["message"]
         assert [len(accepted(engine(served.gateway), 60_000 + number)) for number in range(4)] == [1] * 4
+
+
+def _lose(folder: Path, what: str) -> None:
+    """Damage the journal of a gateway that has ended."""
+    if what == "the file":
+        (folder / "orders.db").unlink()
+    elif what == "the log":
+        for name in _MAIN_FILES:
+            shutil.copyfile(folder / f"{name}.kept", folder / name)
+    else:
+        with closing(sqlite3.connect(folder / "orders.db")) as connection:
+            connection.execute("UPDATE orders SET key = 'k;1' WHERE key = 'k:1'")
+            if what == "a row's names":
+                connection.execute("UPDATE orders SET client_order_id = 'odd' WHERE key = 'k;1'")
+            connection.commit()
+
+
+_MAIN_FILES = ("orders.db", "orders.db.lock")
+
+
+@pytest.mark.parametrize("lost", ["the file", "the log", "a row's names", "a row's key"])
+async def test_a_key_that_the_journal_has_lost_is_looked_for_before_it_is_sent(tmp_path: Path, lost: str) -> None:
+    async with whole(tmp_path) as (_, caller):
+        placed = [await caller.buy(60_000 + number, Idempotency_Key=str(number)) for number in range(3)]
+        for name in _MAIN_FILES:
+            shutil.copyfile(tmp_path / name, tmp_path / f"{name}.kept")
+    _lose(tmp_path, lost)
+    outcomes = ["placed", "unknown" if lost == "a row's key" else "placed", "placed", "placed"]
+    for _ in range(2):  # the second start looks first as well
+        async with whole(tmp_path) as (served, caller):
+            assert (await caller.get("/readyz")).body["journal"] == "damaged"
+            again = [await caller.buy(60_000 + number, Idempotency_Key=str(number)) for number in range(4)]
+            assert [reply.outcome for reply in again] == outcomes
+            ids = [
+                (was.body["order_id"], reply.body.get("order_id")) for was, reply in zip(placed, again, strict=False)
+            ]
+            assert all(now in (was, None) for was, now in ids)
+            assert [len(accepted(engine(served.gateway), 60_000 + number)) for number in range(4)] == [1] * 4
 
 
 async def _without_a_disk(url: str, pid: int) -> None:

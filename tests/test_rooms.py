@@ -51,7 +51,7 @@ JUDGE = PUBLIC | set("access app client_ids entry exchange gateway plugins setti
 
 LIBRARIES = set("anyio click hypercorn msgspec pluggy starlette aiohttp yarl picows uvloop h11 h2 wsproto".split())
 CHANCE_AND_TIME = {"time": set[str](), "random": {"Random"}}
-MOST_LINES, MOST_FUNCTION_LINES = 400, 40
+MOST_LINES, MOST_FUNCTION_LINES = 500, 40
 
 
 @cache

@@ -3,9 +3,9 @@
     python tests/proofs/rot.py [--file 200] [--log 100] [--seed 1] [--short]
 
 A journal of 200 orders in every state, left as a clean stop and as a kill leave it. After each flip it is opened, and
-every key is asked for. It may refuse to start, or call a row damaged; an order that it takes for another than it is, or
-no longer knows and so would send again, must at least have been reported. The log is judged both beside the lock file,
-which has the count of commits, and as a copy without it.
+every key is asked for. It may refuse to start, or call a row damaged; an order that it takes for another than it is
+must at least have been reported, and one that it no longer knows must be looked for at the exchange before it is sent.
+The log is judged both beside the lock file, which has the count of commits, and as a copy without it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ from exgate_core.rows import Draft, Row
 from tests.proofs.front_tools import Figures
 
 ORDERS, FILES = 200, ("", "-wal", ".lock")
-KINDS = ("one would be sent again", "one as it was earlier", "one unknown", "all as it was")
+KINDS = (
+    "one would be sent again",
+    "one looked for before it is sent",
+    "one as it was earlier",
+    "one unknown",
+    "all as it was",
+)
 """What became of the orders of one file, the worst first."""
 SILENT, NAMELESS = "an order lost or changed without a report", "a refusal that doesn't name the file"
 Truth = dict[str, Row]
@@ -68,6 +74,8 @@ async def judge(path: Path, truth: Truth, log: list[str]) -> str:
     except JournalError as error:
         return "refuses to start" if str(path) in error.message else NAMELESS
     worst = next(kind for kind in KINDS if kind in kinds)
+    if worst == KINDS[0]:
+        return SILENT
     return f"{worst}, reported" if reported else worst if worst == KINDS[-1] else SILENT
 
 
@@ -79,7 +87,9 @@ async def kind(journal: Journal, really: Row) -> str:
     if found is not None:
         return "one unknown" if found.state in (rows.DAMAGED, rows.UNKNOWN) else "one as it was earlier"
     names = {name: getattr(really, name) for name in Draft.__struct_fields__}
-    return "one would be sent again" if (await journal.claim(Draft(**names))).fresh else "one unknown"
+    if not (await journal.claim(Draft(**names))).fresh:
+        return "one unknown"
+    return "one looked for before it is sent" if journal.forgetful else "one would be sent again"
 
 
 def spoil(made: Path, path: Path, suffix: str, dice: random.Random, *, alone: bool) -> None:
