@@ -491,5 +491,71 @@ FAULTS: Final[Sequence[Fault]] = (
             asserted(FEEDS + "recovery_is_fast_and_pauses_grow_with_full_jitter"),
         ),
     ),
+    _row(
+        36,
+        "a number that nobody may compute with",
+        "a gateway that stands still; the number told; an order called refused",
+        (
+            wire("C100[place_order]"),
+            wire("C100[cancel_order]"),
+            wire("C100[balances]", "C100[pending_orders]", "C100[find_order]"),
+            wire("C100[depth]", "C100[recent_trades]"),
+            wire("C107"),
+        ),
+    ),
+    _row(
+        37,
+        "thirty more answers that are none",
+        "500; a value made of them; a refusal without the exchange's own words",
+        (
+            wire("C101[place_order]", "C105"),
+            wire("C101[cancel_order]"),
+            wire("C101[balances]", "C101[pending_orders]", "C101[find_order]"),
+            wire("C101[depth]", "C101[recent_trades]"),
+            wire("C76"),
+        ),
+    ),
+    _row(
+        38,
+        "this machine's clock is wrong: -2 h, +10 min, +2 h, 31 days",
+        "a placed order called refused; a clock that nobody is told of",
+        (
+            wire(
+                "C102",
+                "tests/test_orders_clocks.py::test_whatever_clocks_and_dates_say_a_placed_order_is_never_refused",
+            ),
+            wire("C99"),
+            wire("C99"),
+            wire("C99"),
+            wire("C99"),
+        ),
+    ),
+    _row(
+        39,
+        "one order id in two markets",
+        "a placed order called refused; a cancel of the other market's order",
+        (
+            asserted(JOURNAL + "an_order_id_belongs_to_a_market"),
+            asserted(
+                CANCELS + "an_id_of_two_markets_needs_its_symbol",
+                CANCELS + "an_id_of_two_markets_that_only_the_exchange_knows_needs_its_symbol_too",
+            ),
+            asserted(JOURNAL + "an_order_id_belongs_to_a_market"),
+            absent("markets are named by their symbol"),
+            absent("markets are named by their symbol"),
+        ),
+    ),
+    _row(
+        40,
+        "twenty answers lost in a second",
+        "cancels, orders and reads that wait for look-ups",
+        (
+            wire("C104"),
+            wire("C104"),
+            wire("tests/test_lookup_storm.py::test_look_ups_of_lost_orders_leave_cancels_orders_and_reads_alone"),
+            wire("tests/test_lookup_storm.py::test_look_ups_of_lost_orders_leave_cancels_orders_and_reads_alone"),
+            absent("streams take nothing from the limit"),
+        ),
+    ),
 )
 """All rows."""
