@@ -117,6 +117,7 @@ class BinanceFake:
         {"recv_window": 99}, {"recv_window": 5001}, {"recv_window": "5000"}, {"trades": "both"}
     )  # fmt: skip
     stream_refusals: ClassVar[Sequence[str]] = ("0 Unknown property", "2 Invalid request: unknown stream", "")
+    word_for_open: ClassVar[str] = "NEW"
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation

@@ -63,6 +63,7 @@ class KrakenFake:
     settings: ClassVar[Mapping[str, Any]] = {"tier": "negotiated"}
     timed: ClassVar[bool] = True
     examples: ClassVar[Sequence[Example]] = EXAMPLES
+    word_for_open: ClassVar[str] = "open"
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation

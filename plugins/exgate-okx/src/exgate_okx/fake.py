@@ -67,6 +67,7 @@ class OkxFake:
     examples: ClassVar[Sequence[Example]] = all_examples()
     timed: ClassVar[bool] = True
     places: ClassVar[Mapping[str, Sequence[str]]] = {"order_id": _PLACES, "client_order_id": _PLACES}
+    word_for_open: ClassVar[str] = "live"
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation

@@ -318,6 +318,38 @@ async def strange_ids(subject: Subject, variant: str) -> None:
         expect(len(house.world.all_orders()), 1 + len(_STRANGE), "orders on the exchange")
 
 
+_NEW_WORD = "paused_for_review"
+
+
+@case(
+    "C106",
+    "a state of orders that nobody knows",
+    "an order in a state whose name is new is listed, and open",
+    every(wired, needs("place_order", "pending_orders", "find_order")),
+)
+async def new_word(subject: Subject, variant: str) -> None:
+    """One word for one order; the rest of the answer is as ever."""
+    word = getattr(subject.fake, "word_for_open", "")
+    if not subject.own:
+        raise NotApplicable("only a plugin for this one exchange knows its words")
+    if not word:
+        raise NotApplicable("the fake doesn't tell the exchange's word for an open order (word_for_open)")
+    async with open_house(subject, _TERMS) as house:
+        order_id = str(checks.ok(await house.order(house.body()), "an order")["order_id"])
+
+        def alter(reply: Reply) -> Reply:
+            places = places_of(reply.body, word)
+            return _with(reply, places[0], _NEW_WORD) if places else reply
+
+        for look in LOOKS:
+            house.faults.add(WireFault(operation=look, kind="altered", alter=alter, when="after", times=0))
+        rows = checks.ok(await _read(house, "pending_orders", order_id), "open orders with a new word")["orders"]
+        expect([row["order_id"] for row in rows], [order_id], "the orders listed under a new word")
+        found = checks.ok(await _read(house, "find_order", order_id), "an order with a new word")
+        expect(found["status"], "open", "the status of an order under a new word")
+        hold(any(places_of(_honest(house, look), word) for look in LOOKS), f"the exchange never said {word!r}")
+
+
 @case(
     "C107",
     "numbers that are none, in a stream",

@@ -142,3 +142,10 @@ class Leaves(Protocol):
     def leaving(self, session: Session) -> None:
         """Send the announcement; each time in another of its forms, if there are several."""
         ...
+
+
+class NamesStates(Protocol):
+    """A fake of an exchange whose list of order states may grow."""
+
+    word_for_open: ClassVar[str]
+    """What it calls an open order, as it stands in its answers."""

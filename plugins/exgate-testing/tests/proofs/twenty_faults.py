@@ -365,6 +365,14 @@ FURTHER = (
         'id=str(data.t), price=data.p if data.p.isascii() else "1", qty=data.q',
         "C107[arabic]",
     ),
+    Mistake(
+        "a state that nobody knows taken for canceled",
+        "private_parse.py",
+        "status=_STATES.get(row.state, row.state),",
+        'status=_STATES.get(row.state, "canceled"),',
+        "C106",
+        "okx",
+    ),
 )
 """More of them, tried without ``--short``."""
 
