@@ -139,7 +139,7 @@ TWENTY = (
     Mistake(
         "only open orders looked through",
         "finding.py",
-        '        everything = await self._all(market, {"limit": str(NEWEST)})\n',
+        '        everything = await self._listings.ask(("all", market.id), began, lambda: self._newest(market))\n',
         "        everything: list[OrderRow] = []\n        shown, found = None, {}\n",
         "C61[canceled]",
     ),
@@ -290,8 +290,8 @@ FURTHER = (
     Mistake(
         "closed orders not looked through",
         "account.py",
-        "        return privates.orders(closed.closed, self._known(), client_order_id)\n",
-        "        return []\n",
+        'look("ClosedOrders", {**named, "without_count": "true"}, privates.CLOSED)).closed\n',
+        'look("ClosedOrders", {**named, "without_count": "true"}, privates.CLOSED)).closed and {}\n',
         "C52",
         "kraken",
     ),
