@@ -20,7 +20,7 @@ from exgate_core.errors import ExGateError
 
 BOOK = 'bids=book["bids"], asks=book["asks"], last_update_id=book["sequence"]'
 NO_RULES = {"C01": "Lemon's market list tells no rules"}
-NO_TYPES = {case: "Lemon looks at nothing in an answer before it is used" for case in ("C100[depth]", "C101[depth]")}
+NO_TYPES = dict.fromkeys(("C100[depth]", "C101[depth]"), "Lemon looks at nothing in an answer before it is used")
 
 
 def made(run: object, **more: object) -> Case:
