@@ -102,6 +102,15 @@ def test_the_core_wheel_holds_the_core_and_nothing_else(wheels: dict[str, Path])
     assert not [name for name in {*names} - {*templates} if "test" in name or name.endswith(".pyc")]
 
 
+@pytest.mark.parametrize(
+    "project", sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")), ids=lambda path: path.name
+)
+def test_a_wheel_brings_its_license(project: Path, tmp_path: Path) -> None:
+    wheel = zipfile.ZipFile(build(project, tmp_path))
+    [license] = [name for name in wheel.namelist() if name.endswith(".dist-info/licenses/LICENSE")]
+    assert wheel.read(license) == (ROOT / "LICENSE").read_bytes()
+
+
 def test_the_command_tells_its_version(installed: Installed) -> None:
     from exgate_core import __version__
 
