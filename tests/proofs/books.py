@@ -93,7 +93,8 @@ class Run:
         markets = tuple(PaperMarket(symbol=symbol, price="100.00") for symbol in FAULTY + SOUND + QUIET)
         settings = PaperSettings(seed=seed, rate=0, levels=LEVELS, markets=markets)
         log, sleep = logging.getLogger("proof"), self.clock.sleep
-        context = SimpleNamespace(settings=settings, clock=self.clock, sleep=sleep, random=self.runtime.random, log=log)
+        chance = self.runtime.random
+        context = SimpleNamespace(settings=settings, clock=self.clock, sleep=sleep, random=chance, log=log, state=None)
         self.paper = PaperExchange(context)
         self.sources: dict[str, Counter[str]] = {symbol: Counter() for symbol in FAULTY + SOUND + QUIET}
         self.wrong: Counter[str] = Counter()
