@@ -33,6 +33,8 @@ _OF_ONE_ROW = re.compile(r"(NULL|TEXT|NUMERIC) value in |CHECK constraint failed
 """Complaints about one row's values, which its checksum finds as well."""
 _OF_AN_INDEX = re.compile(r"(missing from|entries in|entry in|of) index |rowid not at end-of-record")
 _SHOWN = 3
+_FIRST_START_MS = 60_000
+"""How long before its journal a gateway's token may have been made by the same start."""
 _LOOKS_FIRST = "until then each order with a key is looked for at the exchange before it is sent"
 _log = logging.getLogger("exgate.journal")
 
@@ -147,6 +149,8 @@ class JournalFile:
 
     def _look_for_the_file(self, used: bool) -> None:
         size = self.path.stat().st_size if self.path.exists() else None
+        if size is None and not used:
+            self._mention_an_old_token()
         if size or (size is None and not used):
             return
         what = "is missing" if size is None else "is empty"
@@ -156,6 +160,18 @@ class JournalFile:
             f"the journal {self.path} {what}, though a gateway has used it before: every key of then is forgotten. Put "
             f"the file back; {_LOOKS_FIRST}"
         )
+
+    def _mention_an_old_token(self) -> None:
+        """A folder that has been somebody's, with neither journal nor lock: that is a first start after a command made
+        the token, or the loss of everything else."""
+        with contextlib.suppress(FileNotFoundError):
+            made = (self.path.parent / "token").stat().st_mtime
+            if made * 1000 < self._now() - _FIRST_START_MS:
+                text = (
+                    "there is no journal %s, though the token beside it is of %s: if a gateway has placed orders from "
+                    "this folder before, their keys are forgotten and would be sent again"
+                )
+                _log.warning(text, self.path, datetime.fromtimestamp(made, UTC).isoformat(timespec="seconds"))
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         rows.prepare(connection)

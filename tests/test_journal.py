@@ -643,6 +643,19 @@ def test_what_the_journal_cant_say_is_unknown() -> None:
     assert outcomes.verdict_of(structs.replace(row, state=rows.NOT_SENT)).state == rows.NOT_SENT
 
 
+@pytest.mark.parametrize(("age", "said"), [(0, False), (3600, True)])
+async def test_a_token_from_before_without_any_journal_is_mentioned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, age: int, said: bool
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("t")
+    made = token.stat().st_mtime - age
+    os.utime(token, (made, made))
+    async with Journal(tmp_path / "orders.db") as journal:
+        assert ("no journal" in caplog.text) == said
+        assert journal.damage == "" and not journal.forgetful, "a command may have made the token"
+
+
 @pytest.mark.parametrize("lost", ["missing", "empty"])
 async def test_a_file_that_is_gone_is_said_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture, lost: str) -> None:
     path = tmp_path / "orders.db"
