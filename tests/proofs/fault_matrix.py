@@ -2,7 +2,7 @@
 
     python tests/proofs/fault_matrix.py [--short]
 
-Rows are faults F1 to F40, columns five kinds of operation, and each cell stands for five ways to an exchange: Binance,
+Rows are faults F1 to F41, columns five kinds of operation, and each cell stands for five ways to an exchange: Binance,
 OKX and Kraken by hand, Binance through ccxt, paper. A cell names cases of the author's kit, which are tried on that
 way, and tests of the core, which hold for all. The script runs all of them, prints every cell, and fails unless each
 one that applies is asserted. ``--short``: every seventh fault, over Binance by hand and through ccxt.

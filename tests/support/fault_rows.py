@@ -370,6 +370,7 @@ FAULTS: Final[Sequence[Fault]] = (
                 "C81",
                 "C82",
                 "C84",
+                "C110",
                 BOOK + "crossed_and_locked_books_are_broken",
                 BOOK + "a_gap_breaks_until_the_next_snapshot",
                 BOOK + "a_wrong_checksum_breaks",
@@ -535,8 +536,9 @@ FAULTS: Final[Sequence[Fault]] = (
         "one order id in two markets",
         "a placed order called refused; a cancel of the other market's order",
         (
-            asserted(JOURNAL + "an_order_id_belongs_to_a_market"),
+            asserted("C103", JOURNAL + "an_order_id_belongs_to_a_market"),
             asserted(
+                "C103",
                 CANCELS + "an_id_of_two_markets_needs_its_symbol",
                 CANCELS + "an_id_of_two_markets_that_only_the_exchange_knows_needs_its_symbol_too",
             ),
@@ -555,6 +557,16 @@ FAULTS: Final[Sequence[Fault]] = (
             wire("tests/test_lookup_storm.py::test_look_ups_of_lost_orders_leave_cancels_orders_and_reads_alone"),
             wire("tests/test_lookup_storm.py::test_look_ups_of_lost_orders_leave_cancels_orders_and_reads_alone"),
             absent("streams take nothing from the limit"),
+        ),
+    ),
+    _row(
+        41,
+        "frames with white space; a stream whose history can't be had at first",
+        "a stream called live that drops, or holds back, what comes",
+        (
+            *[_NO_BOOK] * 3,
+            wire("C109[depth]"),
+            wire("C108", "C109[trade]", FEEDS + "a_new_stream_is_live_once_its_history_is_joined"),
         ),
     ),
 )

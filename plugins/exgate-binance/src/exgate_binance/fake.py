@@ -118,6 +118,7 @@ class BinanceFake:
     )  # fmt: skip
     stream_refusals: ClassVar[Sequence[str]] = ("0 Unknown property", "2 Invalid request: unknown stream", "")
     word_for_open: ClassVar[str] = "NEW"
+    ids_per_market: ClassVar[bool] = True
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation

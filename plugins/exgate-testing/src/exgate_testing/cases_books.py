@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -13,8 +14,10 @@ from exgate_core.models import Depth, DepthDelta
 from . import checks
 from .checks import expect, hold
 from .door import Answered
+from .fakes import Reply
 from .faults import FrameFault, WireFault
 from .house import House, Terms, eventually, open_house
+from .spoiling import places_of_number, spoilt
 from .subjects import Subject
 from .table import NotApplicable, case, every, faulty, needs, wired
 
@@ -194,6 +197,42 @@ async def _befallen(subject: Subject, fault: FrameFault) -> None:
         await watch.local("after the fault")
         await _changes(house)
         await watch.local("after more changes")
+
+
+@case(
+    "C110",
+    "a crossed book",
+    "a book whose bids are above its asks is never shown, neither the exchange's nor the copy",
+    every(_book, wired),
+    variants=("answer", "stream"),
+)
+async def crossed(subject: Subject, variant: str) -> None:
+    """A bid far above every ask, in an answer or in a change."""
+    async with open_house(subject) as house:
+        house.crowd.books(15)
+        high = house.crowd.price(house.market, 40)
+        if variant == "answer":
+            best = house.world.depth(house.market.symbol, 1).bids[0][0]
+            alter = partial(_raised, old=best, new=high)
+            house.faults.add(WireFault(operation="depth", kind="altered", alter=alter, when="after", times=0))
+            answer = await house.get("depth", symbol=house.market.symbol, limit=_LEVELS)
+            hold(house.faults.fired, "the exchange was never asked for a book")
+            expect((answer.status, answer.reason), (503, "BAD_ANSWER"), f"what became of a crossed book ({answer!r})")
+            return
+        watch = Watch(house)
+        await watch.local("the first copy")
+        low = house.crowd.price(house.market, -7)
+        house.faults.add(FrameFault(kind="replace", old=low, new=high))
+        house.crowd.rest(house.market, "buy", -7)
+        await eventually(lambda: bool(house.faults.fired), f"a frame with the price {low}")
+        for _ in range(3):
+            await watch.look()
+        await watch.local("after a bid above every ask")
+
+
+def _raised(reply: Reply, old: str, new: str) -> Reply:
+    places = places_of_number(reply.body, old)
+    return Reply(spoilt(reply.body, places[0], new).encode(), reply.status, reply.headers) if places else reply
 
 
 @case(

@@ -7,10 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 
 from . import checks
 from .checks import expect, hold
+from .faults import WireFault
 from .house import House, open_house
 from .serving import running
 from .subjects import Subject
-from .table import NotApplicable, case, needs
+from .table import NotApplicable, case, every, needs, wired
 
 _STATES = ("open", "partially_filled", "filled", "canceled")
 _ENDED = {"filled": "filled", "canceled": "already_canceled"}
@@ -198,6 +199,39 @@ async def without_symbol(subject: Subject, variant: str) -> None:
             if "cancel_order" not in needed:
                 told = checks.ok(await house.cancel(None, order_id), "a cancel without a symbol")
                 expect(told["status"], "canceled", "the status told")
+
+
+@case(
+    "C103",
+    "one id in two markets",
+    "where two markets have orders with one id, a lost answer is found in its own; without a symbol nothing is guessed "
+    "and both are named, and with it only that market's order is meant",
+    every(wired, needs("place_order", "cancel_order", "find_order")),
+)
+async def two_markets(subject: Subject, variant: str) -> None:
+    """Each market counts its orders by itself."""
+    if not getattr(subject.fake, "ids_per_market", False):
+        raise NotApplicable("no two orders of an account have the same id on this exchange (ids_per_market)")
+    async with open_house(subject) as house:
+        house.world.ids_per_market = True
+        one, two = house.world.markets[:2]
+        order_id = str(checks.ok(await house.order(house.body(one)), "an order")["order_id"])
+        house.faults.add(WireFault(operation="place_order", kind="drop", when="after"))
+        lost = checks.ok(await house.order(house.body(two), key="k"), "an order of another market, its answer lost")
+        expect(lost["order_id"], order_id, "its id")
+        expect(len(house.world.all_orders()), 2, "orders on the exchange")
+        for answer in (await house.cancel(None, order_id), await house.get("order", order_id=order_id)):
+            checks.refused(answer, f"the order {order_id} without its symbol", (400,))
+            named = all(market.symbol in answer.json["message"] for market in (one, two))
+            hold(named, f"{answer!r} doesn't name {one.symbol} and {two.symbol}")
+        expect({order.status for order in house.world.all_orders()}, {"open"}, "the statuses of both")
+        for market, left in ((two, {one.symbol}), (one, set[str]())):
+            found = checks.ok(
+                await house.get("order", order_id=order_id, symbol=market.symbol), "an order by its market"
+            )
+            expect(found["symbol"], market.symbol, "the symbol of the order that was found")
+            checks.ok(await house.cancel(market, order_id), f"a cancel in {market.symbol}")
+            expect({order.symbol for order in house.world.open_orders()}, left, f"what is open after {market.symbol}")
 
 
 @case(

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from exgate_core.models import Trade
 
 from . import checks
+from .cases_books import Watch
 from .checks import expect, hold
 from .door import Tap
 from .faults import FrameFault, WireFault
 from .house import House, Terms, eventually, open_house
+from .spoiling import spaced
 from .subjects import Subject
 from .table import NotApplicable, case, every, faulty, needs, wired
 
@@ -225,6 +227,61 @@ async def history_fails(subject: Subject, variant: str) -> None:
             made += house.crowd.trade(house.market, 5)
             await eventually(lambda: "reconnecting" in tap.statuses, "the cut is told")
             await _all(tap, made)
+
+
+@case(
+    "C108",
+    "a stream that has just begun",
+    "a new stream isn't called live before the trades since its first page are joined: until then none is shown, and "
+    "then all of them are",
+    every(_stream, _paged, wired),
+)
+async def begins(subject: Subject, variant: str) -> None:
+    """There was trade between the first page and the connection, and then the history fails for a while."""
+    async with open_house(subject) as house:
+        house.crowd.trade(house.market, 3)
+        house.wire.faults.refuse_sockets = True
+        async with house.door.stream(house.path("pull_trade"), symbol=house.market.symbol) as tap:
+            await eventually(lambda: "recent_trades" in house.wire.operations(), "the first page")
+            await eventually(lambda: bool(tap.frames), "the first status")
+            made = house.crowd.trade(house.market, 4)
+            house.faults.add(WireFault(operation="recent_trades", kind="error_503", times=0))
+            house.wire.faults.refuse_sockets = False
+            await eventually(lambda: bool(house.wire.sessions), "a connection")
+            await eventually(lambda: len(house.faults.fired) > 1, "two questions for the history, which fail")
+            hold(not _live(tap), f"told while trades are withheld: {tap.statuses}")
+            expect(tap.trades, [], "the trades of a stream that isn't joined")
+            house.faults.clear()
+            made += house.crowd.trade(house.market, 2)
+            await _all(tap, made)
+            hold(_live(tap), f"told once they are joined: {tap.statuses}")
+
+
+@case(
+    "C109",
+    "frames with blanks",
+    "a frame is read by its JSON, not by the places of its bytes: white space changes nothing",
+    every(wired, lambda subject, variant: needs(f"pull_{variant}")(subject, variant)),
+    variants=("trade", "depth"),
+)
+async def blanks(subject: Subject, variant: str) -> None:
+    """Wherever JSON allows it, in every frame."""
+    async with open_house(subject) as house:
+        house.crowd.books(15)
+        house.crowd.trade(house.market, 1)
+        # Libraries know JSON by its first byte: such a stream ends, and says so.
+        alter = spaced if subject.own else lambda text: spaced(text).strip()
+        house.faults.add(FrameFault(kind="altered", alter=alter, times=0))
+        if variant == "depth":
+            watch = Watch(house)
+            for _ in range(3):
+                await watch.local("the copy")
+                house.crowd.rest(house.market, "buy", -9)
+            return
+        async with house.stream(house.market) as tap:
+            made = house.crowd.trade(house.market, 10)
+            await _all(tap, made)
+            _unbroken(tap)
 
 
 def _unbroken(tap: Tap) -> None:

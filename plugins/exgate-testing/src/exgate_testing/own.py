@@ -6,7 +6,8 @@ shows (``places``, ``hide``), and whether requests carry their time (``timed: Cl
 exchange's clock may jump. ``tells_options: ClassVar[bool] = True`` says that accepted orders hold their options.
 Then there are the plugin's own settings (``settings_taken``, ``settings_refused``), the weight that an address may use
 (``weight_limits``), what a connection may be burdened with (``caps``), how the exchange refuses a stream
-(``refuse_stream``), and how it announces the end of a connection (``leaving``).
+(``refuse_stream``), how it announces the end of a connection (``leaving``), what it calls an open order
+(``word_for_open``), and whether two markets may have orders with one id (``ids_per_market``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from exgate_core.models import Market, Order
 from .fakes import Reply, Request, Session
 
 __all__ = [
-    "Capped", "Caps", "Example", "Examples", "Leaves", "LimitsOrders", "RefusesStreams", "Set", "ShowsLate", "Weighs",
+    "Capped", "Caps", "CountsByMarket", "Example", "Examples", "Leaves", "LimitsOrders", "NamesStates",
+    "RefusesStreams", "Set", "ShowsLate", "Weighs",
 ]  # fmt: skip
 
 Meaning = Literal[
@@ -142,6 +144,12 @@ class Leaves(Protocol):
     def leaving(self, session: Session) -> None:
         """Send the announcement; each time in another of its forms, if there are several."""
         ...
+
+
+class CountsByMarket(Protocol):
+    """A fake of an exchange on which two markets can have orders with the same id."""
+
+    ids_per_market: ClassVar[bool] = True
 
 
 class NamesStates(Protocol):

@@ -70,6 +70,8 @@ class Simulation:
         """Seconds by which the exchange's clock runs ahead of the gateway's."""
         self.accepted: list[tuple[OrderRequest, Order]] = []
         """Every order that came to be: as the fake understood it, and as it was at first."""
+        self.ids_per_market = False
+        """Whether each market counts its orders by itself, so that two have the same ids."""
         self.delisted: set[str] = set()
         """Markets that the exchange has listed and no longer knows."""
         self.engine = engine or _rich(Engine(markets, now=self.now_ms, fees=_FEES, client_ids=client_ids), account)
@@ -78,6 +80,7 @@ class Simulation:
         self._by_id = {market.id: market for market in self.markets}
         self._stops: dict[str, Order] = {}
         self._closed: dict[int, Order] = {}  # what never changes again
+        self._counted: dict[str, list[int]] = {}  # market -> the engine's numbers of its orders, in order
 
     def now_ms(self) -> int:
         """The exchange's clock, ms since the epoch."""
@@ -187,8 +190,8 @@ class Simulation:
         if order.order_id in self._stops:
             self._stops[order.order_id] = replace(order, status="canceled")
         else:
-            self.engine.cancel(self.account, str(int(order.order_id) - self.first_id))
-        return self.find(None, order.order_id)[0]
+            self.engine.cancel(self.account, str(self._number(order)))
+        return self.find(order.symbol, order.order_id)[0]
 
     def _park(self, order: OrderRequest) -> Order:
         taken = [stop for stop in self._stops.values() if stop.status == "open"]
@@ -234,7 +237,18 @@ class Simulation:
         return replace(delta, previous=self.first_id + delta.previous, sequence=self.first_id + delta.sequence)
 
     def _named(self, order: Order) -> Order:
-        return replace(order, order_id=str(self.first_id + int(order.order_id)))
+        number = int(order.order_id)
+        if self.ids_per_market:
+            counted = self._counted.setdefault(order.symbol, [])
+            if number not in counted:
+                counted.append(number)
+            number = counted.index(number) + 1
+        return replace(order, order_id=str(self.first_id + number))
+
+    def _number(self, order: Order) -> int:
+        """The engine's own number of an order."""
+        number = int(order.order_id) - self.first_id
+        return self._counted[order.symbol][number - 1] if self.ids_per_market else number
 
 
 def _rich(engine: Engine, account: str) -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from .fakes import Reply
@@ -14,6 +15,7 @@ Place = tuple[str | int, ...]
 """Where a value stands in JSON: names and indices, from the outside in."""
 
 _NUMERIC: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[,:{}\[\]]')
 _ROWS: Final = 1
 """So many rows of a list stand for all of them."""
 BOMBS: Final[Mapping[str, str]] = {
@@ -44,6 +46,17 @@ def numbers(body: str | bytes) -> list[Place]:
 def places_of(body: str | bytes, text: str) -> list[Place]:
     """Where a text or a number stands."""
     return [place for place, found in _leaves_of(body) if found == text]
+
+
+def places_of_number(body: str | bytes, number: str) -> list[Place]:
+    """Where this number stands, with however many zeros at its end."""
+    wanted = Decimal(number)
+    return [place for place, text in _leaves_of(body) if _NUMERIC.fullmatch(text) and Decimal(text) == wanted]
+
+
+def spaced(text: str) -> str:
+    """The same JSON with white space wherever it may stand."""
+    return "\n" + _TOKEN.sub(lambda found: f" {found[0]}\t\r\n", text)
 
 
 def _leaves_of(body: str | bytes) -> list[tuple[Place, str]]:

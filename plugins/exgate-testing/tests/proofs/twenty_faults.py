@@ -39,7 +39,14 @@ class Mistake(NamedTuple):
     case: str
     """The case that is meant for it, or the variant of it that is tried first."""
     exchange: str = "binance"
-    """Whose package it is put into."""
+    """Who is judged, and whose package it is put into."""
+    module: str = ""
+    """The package, where it isn't the exchange's: a plugin inherits what the core does wrong."""
+
+    @property
+    def package(self) -> str:
+        """The package that it is put into."""
+        return self.module or f"exgate_{self.exchange}"
 
 
 TWENTY = (
@@ -373,6 +380,38 @@ FURTHER = (
         "C106",
         "okx",
     ),
+    Mistake(
+        "of two orders with one id the newer one meant",
+        "journal.py",
+        "        return list(newest.values())\n",
+        "        return list(newest.values())[:1]\n",
+        "C103",
+        module="exgate_core",
+    ),
+    Mistake(
+        "live as soon as it is connected",
+        "tradefeed.py",
+        "        return self._told if self._is_joining else self.supervisor.status\n",
+        "        return self.supervisor.status\n",
+        "C108",
+        module="exgate_core",
+    ),
+    Mistake(
+        "a frame known by its first bytes",
+        "dialect.py",
+        "        reply = _FRAME.decode(frame)\n",
+        '        if b\'"stream":"\' not in frame and b\'"id"\' not in frame:\n'
+        '            return Control("ignored")\n        reply = _FRAME.decode(frame)\n',
+        "C109[trade]",
+    ),
+    Mistake(
+        "a crossed book handed on",
+        "answers.py",
+        "numbers.compare(book.bids[0][0], book.asks[0][0]) > 0",
+        "numbers.compare(book.bids[0][0], book.asks[0][0]) > 1",
+        "C110[answer]",
+        module="exgate_core",
+    ),
 )
 """More of them, tried without ``--short``."""
 
@@ -409,7 +448,7 @@ def installed(package: str) -> Path:
 
 def copy(folder: Path, exchange: str, mistake: Mistake | None) -> None:
     """The package, with a mistake in it."""
-    package = f"exgate_{exchange}"
+    package = mistake.package if mistake else f"exgate_{exchange}"
     shutil.copytree(installed(package), folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     if mistake is None:
         return
@@ -422,7 +461,7 @@ def misfits(mistakes: tuple[Mistake, ...]) -> list[str]:
     """Mistakes whose text doesn't stand in its file, or more than once: the package was changed."""
     found = []
     for mistake in mistakes:
-        text = (installed(f"exgate_{mistake.exchange}") / mistake.file).read_text(encoding="utf-8")
+        text = (installed(mistake.package) / mistake.file).read_text(encoding="utf-8")
         if text.count(mistake.old) != 1:
             found.append(f"{mistake.what}: its text stands {text.count(mistake.old)} times in {mistake.file}")
     return found
