@@ -7,11 +7,13 @@ import hmac
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from exgate_core.dialects import Control
 from exgate_core.errors import DUPLICATE, ExGateError, NotFound, RateLimited, Refused, Unavailable
 from exgate_core.fetch import Response
 from exgate_core.models import Depth, DepthDelta, Market, OrderRequest
+from exgate_core.numbers import BadNumber
 
 from exgate_bitstamp import parse, private_parse
 from exgate_bitstamp.account import placing
@@ -133,6 +135,28 @@ def test_an_orders_amount_is_what_is_left_and_what_was_traded() -> None:
     )
     assert (found.filled, found.remaining, found.amount) == ("0.10500001", "0.00500001", "0.11000002")
     assert found.time == 1643640195796
+
+
+STATE = {"id": 1, "status": "Open", "type": 1, "market": "ETH/USDT", "datetime": "2022-01-31 14:43:15"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "2"},
+        {"type": "\u0661"},
+        {"datetime": "yesterday"},
+        {"datetime": "2022-13-31 14:43:15"},
+        {"transactions": [{"btc": "1"}]},
+        {"transactions": [{"eth": None}]},
+        {"amount_remaining": "none"},
+    ],
+)
+def test_an_order_of_another_shape_is_a_bad_answer(wrong: dict[str, Any]) -> None:
+    """MsgspecError and BadNumber are what the gateway tells as BAD_ANSWER."""
+    assert private_parse.order_state(private_parse.ORDER_STATE.decode(json.dumps(STATE)), {}).time == 1643640195000
+    with pytest.raises((msgspec.MsgspecError, BadNumber)):
+        private_parse.order_state(private_parse.ORDER_STATE.decode(json.dumps({**STATE, **wrong})), {})
 
 
 # The book

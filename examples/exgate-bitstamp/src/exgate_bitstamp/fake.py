@@ -64,6 +64,7 @@ class BitstampFake:
     credentials: ClassVar[Keys] = Keys("bitstamp-key-0123456789abcdef", "bitstamp-secret-0123456789abcdef")
     client_ids: ClassVar[str] = "ever"
     timed: ClassVar[bool] = True
+    word_for_open: ClassVar[str] = "Open"
     simulated: ClassVar[Mapping[str, Any]] = {
         "first_id": int(time.time() * 1_000_000),
         "clock_step_ms": 1000,

@@ -6,12 +6,15 @@ WebSocket API v2 (www.bitstamp.net/websocket/v2/, "Channels"), read in November 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from exgate_core.models import Depth, DepthDelta, Level, Market, Side, Trade
 from exgate_core.numbers import is_zero
 from msgspec import Struct
+
+Whole = Annotated[str, msgspec.Meta(pattern=r"\A[1-9][0-9]{0,17}\Z")]
+"""An id or a time as it is sent: ``int`` takes every such text, and 64 bits hold it."""
 
 
 class MarketRow(Struct, frozen=True):
@@ -35,10 +38,10 @@ class Book(Struct, frozen=True, gc=False):
     ``microtimestamp`` is what orders them: there is no other number, and it counts nothing.
     """
 
-    timestamp: str
+    timestamp: Whole
     bids: list[Level]
     asks: list[Level]
-    microtimestamp: str = ""
+    microtimestamp: Whole = ""
 
     @property
     def micros(self) -> int:
@@ -54,12 +57,12 @@ class Book(Struct, frozen=True, gc=False):
 class TransactionRow(Struct, frozen=True, gc=False):
     """One row of ``GET /api/v2/transactions/MARKET/``, which come newest first."""
 
-    tid: str
+    tid: Whole
     price: str
     amount: str
-    date: str
+    date: Whole
     """In seconds."""
-    type: str
+    type: Literal["0", "1"]
     """Of the taker: 0 buy, 1 sell."""
 
 
@@ -67,8 +70,8 @@ class _LiveTrade(Struct, frozen=True, gc=False):
     id: int
     price_str: str
     amount_str: str
-    microtimestamp: str
-    type: int
+    microtimestamp: Whole
+    type: Literal[0, 1]
 
 
 class _LiveFrame(Struct, frozen=True, gc=False):
@@ -111,7 +114,7 @@ def trades(rows: list[TransactionRow]) -> list[Trade]:
             price=row.price,
             qty=row.amount,
             time=int(row.date) * 1000,
-            taker_side=_SIDES.get(row.type),
+            taker_side=_SIDES[row.type],
         )
         for row in reversed(rows)
     ]
@@ -127,7 +130,7 @@ def trade_frame(frame: bytes) -> Trade:
         qty=data.amount_str,
         time=micros // 1000,
         time_ns=micros * 1000,
-        taker_side=_SIDES.get(str(data.type)),
+        taker_side=_SIDES[str(data.type)],
     )
 
 

@@ -5,15 +5,18 @@ Ids come as integers or as texts, cancelled orders' prices as JSON numbers: both
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, Literal
 
 import msgspec
 from exgate_core import numbers
 from exgate_core.fetch import digits
 from exgate_core.models import Balance, Order, OrderStatus, Side
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
+
+Type = Literal[0, 1, "0", "1"]
+"""0 buy, 1 sell."""
 
 _SIDES: Final[dict[str, Side]] = {"0": "buy", "1": "sell"}
 _STATUSES: Final[dict[str, OrderStatus]] = {
@@ -24,6 +27,8 @@ _STATUSES: Final[dict[str, OrderStatus]] = {
     "Canceled": "canceled",
     "Expired": "expired",
 }
+_NOTHING: Final = Raw(b"")
+"""No number: an amount that isn't told can't be read."""
 
 
 class BalanceRow(Struct, frozen=True):
@@ -52,11 +57,11 @@ class OpenOrder(Struct, frozen=True):
     """One row of ``POST /api/v2/open_orders/all/``."""
 
     id: int | str
-    type: int | str
+    type: Type
     price: str
     amount: str
     """What is left."""
-    datetime: str
+    time: datetime = field(name="datetime")
     market: str = ""
     currency_pair: str = ""
     amount_at_create: str = ""
@@ -68,12 +73,12 @@ class OrderState(Struct, frozen=True):
 
     id: int | str
     status: str
-    type: int | str = ""
+    type: Type
     subtype: str = ""
     market: str = ""
     price: str | None = None
     amount_remaining: str = "0"
-    datetime: str = ""
+    time: datetime | None = field(name="datetime", default=None)
     client_order_id: str | None = None
     transactions: list[dict[str, Raw]] = []
     """Each has the amounts under the names of the two currencies: ``{"btc": "0.1", "usd": "5000.0", ...}``."""
@@ -107,7 +112,7 @@ def open_order(row: OpenOrder, native: Mapping[str, str]) -> Order:
         filled=filled,
         remaining=row.amount,
         client_order_id=row.client_order_id or "",
-        time=_millis(row.datetime),
+        time=_millis(row.time),
         native_symbol=native.get(symbol, ""),
     )
 
@@ -116,7 +121,7 @@ def order_state(row: OrderState, native: Mapping[str, str]) -> Order:
     """An order in any state. How much was ordered isn't told: it is what is left and what was traded."""
     base, filled = row.market.partition("/")[0].lower(), "0"
     for transaction in row.transactions:
-        filled = numbers.add(filled, digits(transaction[base]))
+        filled = numbers.add(filled, digits(transaction.get(base, _NOTHING)))
     market_order = "market" in row.subtype.lower() or "instant" in row.subtype.lower()
     status = _STATUSES.get(row.status, "open")
     if status == "open" and not numbers.is_zero(filled):
@@ -132,16 +137,13 @@ def order_state(row: OrderState, native: Mapping[str, str]) -> Order:
         filled=filled,
         remaining=row.amount_remaining,
         client_order_id=row.client_order_id or "",
-        time=_millis(row.datetime),
+        time=_millis(row.time),
         native_symbol=native.get(row.market, ""),
     )
 
 
-def _millis(text: str) -> int:
+def _millis(moment: datetime | None) -> int:
     """``2022-01-31 14:43:15.796000``, in UTC; 0 for none."""
-    if not text:
+    if moment is None:
         return 0
-    moment = datetime.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.UTC)
-    return round(moment.timestamp() * 1000)
+    return round((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp() * 1000)
