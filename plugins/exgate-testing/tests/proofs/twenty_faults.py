@@ -381,6 +381,14 @@ FURTHER = (
         "okx",
     ),
     Mistake(
+        "what is too small for an integer taken for 0",
+        "parse.py",
+        "Counted = Annotated[int, msgspec.Meta(gt=0)]\n",
+        "Counted = Annotated[int, msgspec.Meta()]\n",
+        "C100[recent_trades]",
+        "okx",
+    ),
+    Mistake(
         "of two orders with one id the newer one meant",
         "journal.py",
         "        return list(newest.values())\n",
