@@ -74,6 +74,7 @@ class Orders:
         self._freezes = freezes or Freezes()
         self._errands = Errands(runtime)
         self._gates: dict[str, asyncio.Future[None]] = {}
+        self._began = self._now()
         self._cancels = Cancels(journal, runtime, self._attempt, self._lookups, step, settings.deadline)
 
     async def place(
@@ -285,19 +286,20 @@ class Orders:
 
     async def _look_first(self, errand: Errand, row: Row, until: float) -> Verdict | None:
         """Where the row of an earlier request with this key may be lost: what the exchange knows of it; None = it never
-        arrived, so that this one may be sent. A death meanwhile leaves the row as it is, and this comes first again."""
+        arrived, so that this one may be sent. A death meanwhile leaves the row as it is, and this comes first again.
+
+        The earlier one may have been sent in the last moment of an earlier run, and show late."""
         if not self._journal.forgetful or errand.draft.key.startswith("g:"):
             return None
-        errand.row, errand.is_new, errand.phase = row, False, "looking"
+        errand.row, errand.is_new = row, False
         errand.why = "the journal has lost rows, and nobody can tell yet whether an earlier request was sent"
-        verdict = await self._lookups.decide(errand.account, row, Times(self._now(), until), duplicate=False)
+        times = Times(max(self._now(), self._began + errand.account.settle), until)
+        verdict = await self._look(errand, row, times, duplicate=False)
         if outcomes.is_never_placed(verdict):
             errand.is_new, errand.phase, errand.why = True, "writing", ""
             return None
         errand.replayed = verdict.state == rows.PLACED
-        with anyio.CancelScope(shield=True):
-            await self._record(errand, verdict if verdict.state != rows.UNKNOWN else Verdict(rows.UNRESOLVED))
-        return verdict
+        return await self._keep(errand, verdict)
 
     async def _send(self, errand: Errand, row: Row, request: OrderRequest, until: float) -> Verdict:
         errand.row, errand.is_new = row, True
@@ -350,15 +352,20 @@ class Orders:
 
     async def _settle(self, errand: Errand, times: Times, *, duplicate: bool) -> Verdict:
         assert errand.row is not None
+        return await self._keep(errand, await self._look(errand, errand.row, times, duplicate=duplicate))
+
+    async def _look(self, errand: Errand, row: Row, times: Times, *, duplicate: bool) -> Verdict:
+        """What the exchange says of a row, unless asking for it has frozen the process."""
         errand.phase = "looking"
-        if self._freezes.deadly(errand.row):
-            verdict = Verdict(rows.UNKNOWN, error=froze(errand.account.exchange.name))
-        else:
-            async with self._freezes.asking(errand.row):
-                verdict = await self._lookups.decide(errand.account, errand.row, times, duplicate=duplicate)
+        if self._freezes.deadly(row):
+            return Verdict(rows.UNKNOWN, error=froze(errand.account.exchange.name))
+        async with self._freezes.asking(row):
+            return await self._lookups.decide(errand.account, row, times, duplicate=duplicate)
+
+    async def _keep(self, errand: Errand, verdict: Verdict) -> Verdict:
+        """Write the verdict of looking down; the same verdict."""
         with anyio.CancelScope(shield=True):
-            kept = verdict if verdict.state != rows.UNKNOWN else Verdict(rows.UNRESOLVED)
-            await self._record(errand, kept)
+            await self._record(errand, verdict if verdict.state != rows.UNKNOWN else Verdict(rows.UNRESOLVED))
         return verdict
 
     async def _record(self, errand: Errand, verdict: Verdict) -> None:

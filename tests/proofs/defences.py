@@ -127,6 +127,13 @@ DEFENCES = (
         "tests/test_orders.py::test_not_found_is_no_refusal_before_the_exchange_has_settled",
     ),
     Defence(
+        "an order of a lost row may show late",
+        "exgate_core/orders.py",
+        "times = Times(max(self._now(), self._began + errand.account.settle), until)",
+        "times = Times(self._now(), until)",
+        "tests/test_look_first.py::test_an_order_that_shows_late_is_not_sent_again",
+    ),
+    Defence(
         "look-ups of lost orders go in rounds",
         "exgate_core/lookups.py",
         "        if together < 2:\n",

@@ -20,6 +20,7 @@ from exgate_core import rows
 from exgate_core.clock import Clock, Runtime
 from exgate_core.contract import PlaceBody
 from exgate_core.errors import ExGateError
+from exgate_core.freezes import Freezes
 from exgate_core.journal import Journal
 from exgate_core.models import Order
 from exgate_core.orders import Orders, Placed
@@ -91,7 +92,13 @@ class Room:
 
 
 @asynccontextmanager
-async def opened(virtual: Virtual, path: Path, deadline: float = 0.7, reconcile: float = 0.7) -> AsyncIterator[Room]:
+async def opened(
+    virtual: Virtual,
+    path: Path,
+    deadline: float = 0.7,
+    reconcile: float = 0.7,
+    freezes: Freezes | None = None,
+) -> AsyncIterator[Room]:
     """A room in the time of the running loop, which is ``virtual``'s."""
     broken: set[str] = set()
     clock = Shifted(virtual.runtime.clock)
@@ -112,7 +119,8 @@ async def opened(virtual: Virtual, path: Path, deadline: float = 0.7, reconcile:
         virtual.jump()
         settings = Settings(deadline=deadline, reconcile_deadline=reconcile)
         try:
-            yield Room(journal, Orders(journal, runtime, tasks, settings, step=step), clock, broken, held, tasks)
+            orders = Orders(journal, runtime, tasks, settings, step=step, freezes=freezes)
+            yield Room(journal, orders, clock, broken, held, tasks)
         finally:
             virtual.walk()
         tasks.cancel_scope.cancel()
