@@ -68,15 +68,15 @@ class Cancels:
         """The journal's row of an order. Raises JournalError; InvalidArgument for no id, or one of several markets."""
         check_order_id("order_id", order_id)
         check_order_id("client_order_id", client_order_id)
+        symbol = "" if market is None else market.symbol
         if order_id:
             found = await self._journal.all_by_order_id(account.identity, order_id)
         elif client_order_id:
-            named = await self._journal.by_client_id(account.identity, client_order_id)
-            found = [] if named is None else [named]
+            found = await self._journal.all_by_client_id(account.identity, client_order_id, symbol)
         else:
             raise InvalidArgument.of("order_id", "is required, unless client_order_id names the order")
-        found = [row for row in found if market is None or row.symbol == market.symbol]
-        _check_one_market(order_id, {row.symbol for row in found})
+        found = [row for row in found if symbol in ("", row.symbol)]
+        _check_one_market(order_id or client_order_id, {row.symbol for row in found})
         return found[0] if found else None
 
     async def find(self, account: Account, market: Market | None, order_id: str, client_order_id: str) -> Order:
@@ -205,10 +205,10 @@ def _only(target: Target, found: Sequence[Order]) -> Order | None:
     return max(found, key=lambda order: order.time, default=None)
 
 
-def _check_one_market(order_id: str, symbols: Collection[str]) -> None:
-    """Exchanges number orders per market: the same id may be that of two. Raises InvalidArgument where it is."""
+def _check_one_market(name: str, symbols: Collection[str]) -> None:
+    """Ids are unique per market: the same one may be that of two orders. Raises InvalidArgument where it is."""
     if len(symbols) > 1:
-        text = f"is required: {' and '.join(sorted(symbols))} each have an order {order_id}; send the one you mean"
+        text = f"is required: {' and '.join(sorted(symbols))} each have an order {name}; send the one you mean"
         raise InvalidArgument.of("symbol", text)
 
 

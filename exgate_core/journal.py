@@ -163,15 +163,27 @@ class Journal:
             newest.setdefault(row.symbol, row)
         return list(newest.values())
 
-    async def by_client_id(self, account: str, client_order_id: str) -> Row | None:
-        """The newest row with a client order id, as the caller or as the exchange knows it."""
+    async def all_by_client_id(self, account: str, client_order_id: str, symbol: str = "") -> Sequence[Row]:
+        """The newest rows with a client order id, as the caller or as the exchange knows it: of one market or, without
+        a symbol, of two where there are two. What the exchange certainly doesn't have counts only where that is all.
+        """
         ways = (rows.BY_CLIENT_ORDER_ID, rows.BY_CALLER_ID)
-        named = await self._read(
-            lambda connection: [
-                row for where in ways if (row := rows.newest(connection, where, client_order_id, account)) is not None
-            ]
-        )
-        return max(named, key=lambda row: (row.witnessed, row.id), default=None)
+        within, values = (" AND symbol = ?", (symbol,)) if symbol else ("", ())
+
+        def read(connection: sqlite3.Connection) -> list[Row]:
+            for condition in (f"{within} AND {rows.MAYBE_THERE}", within):
+                found = [
+                    row
+                    for where in ways
+                    for row in rows.newest_of_two_markets(
+                        connection, where + condition, client_order_id, account, *values
+                    )
+                ]
+                if found:
+                    return sorted(found, key=lambda row: (row.witnessed, row.id), reverse=True)
+            return []
+
+        return await self._read(read)
 
     async def is_ours(self, account: str, row_id: int, order_id: str, named: str) -> bool:
         """Whether an answer with these ids is, or may be, about another row than this one, whatever account sent it.

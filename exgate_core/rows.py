@@ -157,6 +157,8 @@ BY_CLIENT_ORDER_ID: Final = "client_order_id = ? AND client_order_id != '' AND a
 BY_CALLER_ID: Final = "caller_id = ? AND caller_id != '' AND account = ?"
 OPEN: Final = "state IN ('INTENT', 'SENT', 'UNKNOWN', 'UNRESOLVED')"
 """The condition of the index of undecided rows."""
+MAYBE_THERE: Final = "state NOT IN ('INTENT', 'REFUSED', 'NOT_SENT')"
+"""The exchange has the order, or may have it."""
 
 
 def prepare(connection: sqlite3.Connection) -> None:
@@ -201,6 +203,15 @@ def newest(connection: sqlite3.Connection, where: str, *values: object) -> Row |
     statement = f"SELECT {_COLUMNS} FROM orders WHERE {where} {_NEWEST_FIRST} LIMIT 1"
     columns = connection.execute(statement, values).fetchone()
     return None if columns is None else _row(columns)
+
+
+def newest_of_two_markets(connection: sqlite3.Connection, where: str, *values: object) -> list[Row]:
+    """The newest row that meets a condition, and the newest one of other markets than its own."""
+    first = newest(connection, where, *values)
+    if first is None:
+        return []
+    other = newest(connection, f"{where} AND symbol != ?", *values, first.symbol)
+    return [first] if other is None else [first, other]
 
 
 def exists(connection: sqlite3.Connection, where: str, *values: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import anyio
 import pytest
@@ -333,3 +334,27 @@ async def test_an_undecided_order_is_not_asked_for_in_place_of_another_markets(r
     with pytest.raises(NotFound) as caught:
         await room.orders.find(desk, ETH, "1000", "")
     assert caught.value.reason == "NO_SUCH_ORDER"
+
+
+@pytest.mark.parametrize("newest", ["placed", "undecided", "refused"])
+async def test_a_client_id_of_two_markets_needs_the_symbol(room: Room, newest: str) -> None:
+    """Exchanges take a client id again in another market, and so does the gateway for another key."""
+    desk = Desk(settle=5.0)
+    await room.place(desk, "1", client_order_id="mine")
+    desk.script.extend({"undecided": ["drop_before"], "refused": ["refuse"]}.get(newest, []))
+    body = PlaceBody(
+        symbol="ETH/BTC", side="buy", type="limit", price="0.05", amount="1", options={"client_order_id": "mine"}
+    )
+    with contextlib.suppress(ExGateError):
+        await room.orders.place(desk, ETH, body, "2")
+    if newest != "refused":
+        error = await failure_of_cancel(room, desk, "", "mine")
+        assert isinstance(error, InvalidArgument) and error.violations[0].field == "symbol"
+        assert "BTC/USDT and ETH/BTC each have an order mine" in error.message
+        with pytest.raises(InvalidArgument, match="BTC/USDT and ETH/BTC"):
+            await room.orders.find(desk, None, "", "mine")
+        assert desk.cancel_sends == 0
+    market = None if newest == "refused" else BTC
+    assert (await room.orders.find(desk, market, "", "mine")).symbol == "BTC/USDT"
+    assert (await room.orders.cancel(desk, market, "", "mine")).status == "canceled"
+    assert desk.ledger[0].status == "canceled"

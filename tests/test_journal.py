@@ -76,10 +76,10 @@ async def test_rows_outlive_the_process(tmp_path: Path) -> None:
         found = [
             await journal.by_key("a", "k:1"),
             await journal.by_order_id("a", "42"),
-            await journal.by_client_id("a", "up"),
-            await journal.by_client_id("a", "mine"),
+            *await journal.all_by_client_id("a", "up"),
+            *await journal.all_by_client_id("a", "mine"),
         ]
-        assert await journal.by_client_id("a", "") is None
+        assert await journal.all_by_client_id("a", "") == []
         assert await journal.by_order_id("b", "42") is None
     told = {(row.state, row.order_id, row.sent, row.sent_there) for row in found if row}
     assert told == {(rows.PLACED, "42", sent_at, 1_700_000_000_000)}
@@ -446,7 +446,8 @@ async def test_no_statement_walks_the_rows_or_sorts_them(tmp_path: Path) -> None
             journal.by_key("a", "k:1"),
             journal.by_order_id("a", "7"),
             journal.by_order_id("a", "7", "BTC/USDT"),
-            journal.by_client_id("a", "up"),
+            journal.all_by_client_id("a", "up"),
+            journal.all_by_client_id("a", "up", "BTC/USDT"),
             journal.is_ours("a", one.id, "7", ""),
             journal.is_ours("a", one.id, "7", "up"),
             journal.undecided("a"),

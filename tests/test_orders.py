@@ -244,7 +244,7 @@ async def test_a_client_id_replays_an_outcome_that_was_never_delivered(room: Roo
             await desk.reached()
             leaving.cancel()
     desk.gate.set()
-    while (await room.journal.by_client_id(desk.identity, "1")).state != rows.PLACED:  # type: ignore[union-attr]
+    while (await room.journal.by_key(desk.identity, "c:1")).state != rows.PLACED:  # type: ignore[union-attr]
         pass
     assert (await room.place(desk, key="", client_order_id="1")).order_id == "1000"
     assert isinstance(await failure(lambda: room.place(desk, key="", client_order_id="1")), AlreadyExists)

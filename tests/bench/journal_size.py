@@ -67,7 +67,7 @@ def each(path: Path, count: int, rounds: int) -> dict[str, float]:
 
     def by_client_id(client_order_id: str) -> None:
         for where in (rows.BY_CLIENT_ORDER_ID, rows.BY_CALLER_ID):
-            rows.newest(connection, where, client_order_id, ACCOUNT)
+            rows.newest_of_two_markets(connection, f"{where} AND {rows.MAYBE_THERE}", client_order_id, ACCOUNT)
 
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         rows.prepare(connection)

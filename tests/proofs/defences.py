@@ -178,7 +178,7 @@ DEFENCES = (
     Defence(
         "an id of two markets is never taken for one of them",
         "exgate_core/cancels.py",
-        "        _check_one_market(order_id, {row.symbol for row in found})\n",
+        "        _check_one_market(order_id or client_order_id, {row.symbol for row in found})\n",
         "",
         "tests/test_cancels.py::test_an_id_of_two_markets_needs_its_symbol",
     ),
