@@ -243,7 +243,7 @@ async def begins(subject: Subject, variant: str) -> None:
         house.wire.faults.refuse_sockets = True
         async with house.door.stream(house.path("pull_trade"), symbol=house.market.symbol) as tap:
             await eventually(lambda: "recent_trades" in house.wire.operations(), "the first page")
-            await eventually(lambda: bool(tap.frames), "the first status")
+            await eventually(lambda: bool(house.wire.refused), "a connection, which is refused")
             made = house.crowd.trade(house.market, 4)
             house.faults.add(WireFault(operation="recent_trades", kind="error_503", times=0))
             house.wire.faults.refuse_sockets = False

@@ -58,6 +58,8 @@ class FakeExchange:
         """For ``upstream_prefix``."""
         self.opened = 0
         """How many WebSocket connections there were."""
+        self.refused = 0
+        """How many were refused."""
         self._links: set[_Link] = set()
         self._runner: web.ServerRunner | None = None
         self._last: dict[str, Reply] = {}
@@ -142,6 +144,7 @@ class FakeExchange:
 
     async def _socket(self, raw: web.BaseRequest, target: str) -> web.StreamResponse:
         if self.faults.refuse_sockets:
+            self.refused += 1
             return web.Response(status=503, body=_HTML, content_type="text/html")
         parts = urlsplit(target)
         socket = web.WebSocketResponse(autoping=False, compress=False)
