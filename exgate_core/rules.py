@@ -77,8 +77,8 @@ def _type(text: str, capabilities: AccountCapabilities) -> OrderType:
 def _instead(kind: str, known: Collection[str], capabilities: AccountCapabilities) -> str:
     """How to write an order of a type that others know."""
     if any(word in kind for word in ("stop", "profit", "trigger")):
-        offered = "; a stop order is one of these types with options.stop_price"
-        return offered if capabilities.stop_price else "; this exchange has no stop orders here"
+        offered = f"; a stop order is a {' or '.join(known)} order with options.stop_price"
+        return offered if capabilities.stop_price else f"{offered}, which this exchange doesn't offer here"
     return "; a resting order is a limit order with options.post_only = true" if "limit" in known else ""
 
 
