@@ -48,12 +48,23 @@ def precise(text: str) -> None:
     int(mantissa.replace(".", ""))
 
 
-@given(spelt(st.integers(0, 10**30)), st.sampled_from("eE"), spelt(st.integers(201, 10**12)), st.booleans())
+@st.composite
+def pointed(draw: st.DrawFn) -> str:
+    """An integer with points anywhere in it, which ``Precise`` takes out."""
+    text = draw(spelt(st.integers(0, 10**30))).rstrip()
+    for at in draw(st.lists(st.integers(0, len(text)), max_size=3)):
+        text = f"{text[:at]}.{text[at:]}"
+    return text
+
+
+@given(pointed(), st.sampled_from("eE"), spelt(st.integers(201, 10**12)), st.booleans())
 @example("1", "e", "0000000000000999", False)
+@example("..1", "e", "999999999", False)
+@example(".-1.", "e", "999999999", False)
 def test_a_large_exponent_is_found_however_it_is_spelt(
     mantissa: str, letter: str, exponent: str, escaped: bool
 ) -> None:
-    text = mantissa.rstrip() + letter + exponent
+    text = mantissa + letter + exponent
     precise(text)
     for value in ([text], {text: 1}, {"price": text}, [[f"buy {text} XBTUSD @ limit 2"]], {"fee": json.dumps([text])}):
         with pytest.raises(Boundless):
@@ -79,6 +90,7 @@ def test_numbers_of_json_are_bounded_too(number: str) -> None:
     [
         {"orderId": "5135027039116732e1235916"},
         {"cancelledOrderIds": ["5135027039116732e1235916"], "client-order-id": "1e99999", "txid": ["1234e5678"]},
+        {"note": "." * 200_000, "more": "..-" * 50_000},
         {"hash": "f" * 500, "note": "ab" * 400},
         {"id": "a0eebc99-9c0b-4ef8-8b6d-5678e9012345", "name": "a0eebc99-9c0b-4ef8-8b6d-5678e9012345"},
         {"text": "t-1e999", "other": "x1e999", "more": "1e999x", "path": "C:\\1e5"},

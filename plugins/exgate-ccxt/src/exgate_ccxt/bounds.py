@@ -44,8 +44,9 @@ _BEYOND: Final = 10**_DIGITS
 _TOO_MANY: Final = f"a number of more than {_DIGITS} digits"
 
 _LONG: Final = re.compile(rf"\d[\d_.]{{{_DIGITS}}}")
-_POWER: Final = re.compile(r"(?<![\w.+-])[+-]?[\d_]*(?:\.[\d_]*)?[eE]\s*[+-]?([\d_]+)(?![\w.])")
-"""A number with an exponent, alone or as a word of a text (Kraken: "buy 1.25 XBTUSD @ limit 27500.0")."""
+_POWER: Final = re.compile(r"(?<![\w.+-])\.*+[+-]?+[\d_.]*+[eE]\s*+[+-]?+([\d_]++)(?![\w.])")
+"""A number with an exponent, alone or as a word of a text (Kraken: "buy 1.25 XBTUSD @ limit 27500.0"). ``Precise``
+takes points out of it wherever they are and however many."""
 _NAMES_ID: Final = re.compile(
     r"(?i:(?:^|[_.-]|order|trade|client|clt?|ord|deal|uu|gu|tx|match|fill|exec|account|user|req|ref|o)ids?$|hash$)|"
     r"[a-z]I[dD]s?$"
