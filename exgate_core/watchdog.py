@@ -118,7 +118,8 @@ class LastResort:
 
     What holds it may never give Python a turn again, so nothing of this is Python by then: a signal has the stack
     written to stderr, and shortly after a thread of faulthandler writes it to ``FROZEN_FILE`` and ends the process,
-    whether or not anybody reads stderr. ``seconds`` 0 leaves that out; the service manager is told all the same.
+    whether or not anybody reads stderr. ``seconds`` 0 leaves that out; the service manager is told all the same. What
+    an earlier run left in the file is gone either way.
     """
 
     def __init__(self, seconds: float, state_dir: Path, notify: Notify) -> None:
@@ -133,6 +134,8 @@ class LastResort:
             with suppress(AttributeError, OSError, ValueError):  # stderr may be closed, or no file
                 faulthandler.register(signal.SIGALRM, file=sys.stderr.fileno(), chain=False)
                 self._tells = True
+        else:
+            self._path.unlink(missing_ok=True)
         self._task = asyncio.create_task(self._live()) if self._pause else None
         return self
 

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from exgate_core.watchdog import LastResort, Notify, Watchdog
+from exgate_core.watchdog import FROZEN_FILE, LastResort, Notify, Watchdog
 
 from .support.running import serving
 
@@ -146,6 +146,16 @@ def test_a_process_that_is_frozen_for_good_ends_itself_though_nobody_reads_its_s
     with (tmp_path / "log").open("w") as log, serving(tmp_path, *arguments, errors=log.fileno()):
         pass
     assert "the watchdog ended" not in (tmp_path / "log").read_text(), "it is told once"
+
+
+def test_a_run_without_the_watchdog_tells_what_the_last_one_left_once(tmp_path: Path) -> None:
+    (tmp_path / FROZEN_FILE).write_text("Timeout (0:00:30)!\n")
+    told = []
+    for _ in range(2):
+        with (tmp_path / "log").open("w") as log, serving(tmp_path, "-s", "server.watchdog=0", errors=log.fileno()):
+            pass
+        told.append("the watchdog ended the last run" in (tmp_path / "log").read_text())
+    assert told == [True, False]
 
 
 def test_stderr_has_the_stack_too(tmp_path: Path) -> None:
