@@ -73,6 +73,7 @@ def serve(settings: Settings, catalogue: Catalogue, *, ready: Callable[[str], No
     Raises FailedPrecondition where it must not start: an unsafe bind, an address in use, a readable token file.
     """
     check_bind(settings.server)
+    _open_standard_streams()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, catalogue, ready, step))
 
@@ -112,6 +113,15 @@ async def _serve(
         if server.uds:
             with suppress(FileNotFoundError):
                 os.unlink(server.uds)
+
+
+def _open_standard_streams() -> None:
+    """Whatever is opened next would else take the number of one that was closed, and get what C code says there."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def listen(server: Server) -> socket.socket:

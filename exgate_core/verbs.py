@@ -51,7 +51,8 @@ def say(text: str) -> None:
     """Print one answer. Ends the verb where nobody reads it any more (``exgate ... | head``)."""
     try:
         click.echo(text)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes once more at its end: that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

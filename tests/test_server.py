@@ -38,6 +38,7 @@ from .support.doors import (
     serving,
     until,
 )
+from .support.running import clean_environment
 
 ROOT = Path(__file__).parent.parent
 GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -228,6 +229,19 @@ def test_a_unix_socket_is_served_to_its_owner_only(tmp_path: Path) -> None:
             listen(Server(uds=str(path)))
         client = RawSocket(running.address, host="localhost")
         client.close()
+
+
+def test_a_gateway_whose_standard_streams_are_closed_serves_and_stops(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        line = 'exec "$0" -m exgate_core serve -s server.uds=exgate.sock -s server.state_dir=. <&- >&- 2>&-'
+        environment = clean_environment(tmp_path) | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with subprocess.Popen(["sh", "-c", line, sys.executable], env=environment, cwd=tmp_path) as process:
+            assert manager.recv(100) == b"READY=1"
+            assert request(Address(str(tmp_path / "exgate.sock"), 0), "/healthz") is not None
+            process.terminate()
+            assert process.wait(20) == 0
 
 
 def test_an_address_in_use_is_said_clearly() -> None:
