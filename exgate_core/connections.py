@@ -214,6 +214,8 @@ class Connection(TCPServer):
         if self._closing_since is not None:
             return
         self._closing_since = self.loop.time()
+        if isinstance(self._http, Http2) and not self._transport.is_closing():
+            self._transport.write(self._http.farewell())
         try:
             self.writer.write_eof()
         except (NotImplementedError, OSError, RuntimeError):

@@ -9,6 +9,7 @@ from typing import Any
 import h2.events
 import h2.exceptions
 import hypercorn.protocol
+from h2.connection import ConnectionState
 from h2.errors import ErrorCodes
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import Event as StreamEvent
@@ -19,9 +20,6 @@ from hypercorn.utils import filter_pseudo_headers
 from .frames import Frames
 from .outbox import Outbox
 from .protocols import Http, WebSocket, one_liners_ascii
-
-MAX_RESETS = 200
-"""Streams that a client may reset on one HTTP/2 connection."""
 
 MAX_STREAMS = 10
 """Requests and WebSockets that may be under way on one HTTP/2 connection; more are refused, which is safe to repeat."""
@@ -36,7 +34,6 @@ class Http2(H2Protocol):
     Priorities are not followed: nobody needs them for so few streams.
     """
 
-    _resets = 0
     _leaving = False
 
     def __init__(self, *arguments: Any) -> None:
@@ -83,6 +80,12 @@ class Http2(H2Protocol):
         await self._flush()
         await self._end_after_last()
 
+    def farewell(self, code: ErrorCodes = ErrorCodes.NO_ERROR) -> bytes:
+        """The last bytes, after which a client knows which of its requests were never taken; empty if all is said."""
+        if self.connection.state_machine.state is not ConnectionState.CLOSED:
+            self.connection.close_connection(code)
+        return bytes(self.connection.data_to_send())
+
     async def stream_send(self, event: StreamEvent) -> None:
         """What a stream has to say."""
         if isinstance(event, StreamClosed):
@@ -95,12 +98,7 @@ class Http2(H2Protocol):
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         for event in events:
-            if isinstance(event, h2.events.StreamReset):
-                self._resets += 1
-                if self._resets > MAX_RESETS:
-                    await self.send(Closed())
-                    return
-            elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
+            if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
                 with suppress(h2.exceptions.ProtocolError):
                     self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 continue
@@ -145,9 +143,7 @@ class Http2(H2Protocol):
             await self._end(ErrorCodes.NO_ERROR)
 
     async def _end(self, code: ErrorCodes) -> None:
-        with suppress(h2.exceptions.ProtocolError):
-            self.connection.close_connection(code)
-        await self._flush()
+        await self.send(RawData(data=self.farewell(code)))
         await self.send(Closed())
 
 

@@ -203,6 +203,32 @@ def test_a_connection_without_requests_is_idle_however_they_ended(sound: bool) -
             assert is_closed(client.connection)
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_idle_connection_ends_with_word_of_the_last_request_that_was_taken(stopped: bool) -> None:
+    with serving(deadlines=Deadlines(idle=30.0 if stopped else 0.1)) as running:
+        client = Client(running.address)
+        with client.connection:
+            client.ask(1, "/healthz")
+            client.until(lambda: 1 in client.ended())
+            if stopped:
+                running.call(running.ask.ask)
+            while data := client.connection.recv(65536):
+                client.events.extend(client.h2.receive_data(data))
+        ends = [event for event in client.events if isinstance(event, h2.events.ConnectionTerminated)]
+        assert [(end.error_code, end.last_stream_id) for end in ends] == [(ErrorCodes.NO_ERROR, 1)]
+
+
+def test_a_client_may_take_requests_back_for_as_long_as_it_lives(opened: Callable[..., Client]) -> None:
+    client = opened()
+    last = 2 * (MOST - 50) + 1
+    for stream in range(1, last, 2):
+        client.ask(stream, "/v1/stub/order", "POST", end=False)
+        client.h2.reset_stream(stream)
+    client.ask(last, "/healthz")
+    client.until(lambda: last in client.ended())
+    assert client.statuses()[last] == "200"
+
+
 FLOODS = {
     "SETTINGS": b"\0\0\0\4\0\0\0\0\0",
     "PING": b"\0\0\x08\6\0\0\0\0\0" + b"\0" * 8,
