@@ -26,7 +26,7 @@ FEW = (
     *("C02", "C04", "C07", "C10", "C12", "C20[depth-blank]", "C20[balances-html]", "C21[balances]", "C22[depth]"),
     *("C40[limit-buy]", "C41", "C43[secret]", "C44[ahead]", "C44[behind]", "C45", "C49[ahead]", "C49[behind]"),
     *("C50[drop]", "C51[cut]", "C51[html]", "C53", "C55", "C58[drop]", "C59", "C62", "C63[filled]", "C63[unknown]"),
-    *("C67", "C68", "C73", "C81[later]", "C88"),
+    *("C67", "C68", "C73", "C81[later]", "C88", "C106"),
 )
 
 

@@ -16,6 +16,7 @@ from .arguments import created
 from .desk import Desk
 from .evidence import acknowledged
 from .facts import account_capabilities, fact
+from .privates import is_over
 from .truth import bad_answer
 
 __all__ = ["CcxtAccount", "CcxtViewer"]
@@ -120,7 +121,7 @@ class CcxtAccount:
         """Cancel one order; one that is named by its client id is looked up first."""
         if not order_id:
             found = await self.desk.find(market, "", client_order_id)
-            still = [order for order in found if order.status in ("open", "partially_filled")]
+            still = [order for order in found if not is_over(order)]
             if not still:
                 raise NotFound(f"{self._name} has no open order with the client order id {client_order_id}")
             order_id = still[0].order_id

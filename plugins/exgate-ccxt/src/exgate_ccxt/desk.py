@@ -21,7 +21,7 @@ from .intents import CURRENT, Intent
 from .loading import close_client, open_client
 from .owntrades import order_in
 from .private_options import private_options
-from .privates import balances_of, order_of
+from .privates import balances_of, is_over, order_of
 from .recovery import LISTED_ONLY, Page, page_of, recipe_of
 from .request_check import check, hosts_of
 from .skew import Turns, is_about_time, set_clock
@@ -175,7 +175,7 @@ class Desk:
         if not fact(self.name).open_orders:
             raise Unimplemented(f"ccxt can't ask {self.name} for open orders")
         listed = await self._listed("fetch_open_orders", market, {})
-        return [order for order in listed if order.status in ("open", "partially_filled")]
+        return [order for order in listed if not is_over(order)]
 
     async def _listed(
         self, name: str, market: Market | None, params: Mapping[str, Any], lane: Lane = "data"

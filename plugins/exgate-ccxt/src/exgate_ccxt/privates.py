@@ -15,7 +15,7 @@ from .exact import text, whole
 from .sent import plain_key
 from .vocabulary import POST_ONLY
 
-__all__ = ["balances_of", "order_of"]
+__all__ = ["balances_of", "is_over", "order_of"]
 
 _STATUSES: Final[Mapping[str, OrderStatus]] = {
     "open": "open",
@@ -34,6 +34,7 @@ _WORDS: Final[Mapping[tuple[str, ...], OrderStatus]] = {
     ("fill", "done", "complete", "closed", "finish", "executed", "settled"): "filled",
 }
 """Parts of exchanges' own words for what became of an order, in the order in which they are looked for."""
+_OVER: Final[frozenset[OrderStatus]] = frozenset({"filled", "canceled", "expired", "rejected"})
 _ENDS: Final = ("expired", "rejected")
 _PART_CANCELED: Final = re.compile("partial(ly)?[_ -]?cancel")
 _UNDER_WAY: Final = re.compile(r"pend\w*cancel|cancel\w*pend|cancell?ing")
@@ -50,6 +51,11 @@ _STATUS_KEYS: Final = ("status", "state", "orderstatus", "orderstate", "ordstatu
 _TRIGGERS: Final = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
 _NOT_BALANCES: Final = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
 _OKX: Final = frozenset({"okx", "okxus", "myokx"})
+
+
+def is_over(order: Order) -> bool:
+    """Whether nothing of an order can be traded any more. One in a state with a new name is taken for open."""
+    return order.status in _OVER
 
 
 def balances_of(exchange_id: str, answer: Mapping[str, Any], code_of: Any) -> list[Balance]:
@@ -111,16 +117,19 @@ def order_of(exchange_id: str, answer: Mapping[str, Any]) -> Order:
     )
 
 
-def _status(said: Sequence[Any], filled: str, amount: str) -> OrderStatus:
+def _status(said: Sequence[Any], filled: str, amount: str) -> OrderStatus | str:
     """``said``: by ccxt, then in the exchange's own words; ``amount``: what is filled when all of it is.
 
-    Raises ValueError where no word says anything. ``amount`` is empty where it may be one of the quote asset.
+    A word that nobody knows is handed on as it is. ``amount`` is empty where it may be one of the quote asset. Raises
+    ValueError where ccxt gives no word.
     """
     own = [str(word).lower() for word in said[1:]]
     known = "open" if said[0] is None else _STATUSES.get(str(said[0]))
     status = known or next(filter(None, map(_in_words, [str(said[0]).lower(), *own])), None)
     if status is None:
-        raise ValueError(f"an order's status is {str(said[0])[:40]!r}, which nobody knows")
+        if not isinstance(said[0], str):
+            raise ValueError(f"an order's status is {str(said[0])[:40]!r}, which is no word")
+        return said[0]
     short = bool(filled) and _more(amount) and compare(filled, amount) < 0
     status = _of_exchange(status, own, short)
     return "partially_filled" if status == "open" and _more(filled) else status
