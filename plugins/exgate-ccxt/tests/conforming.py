@@ -20,7 +20,6 @@ WAIVERS: Final[dict[str, dict[str, str]]] = {
         "C63[open]": _TAKEN_IN,
         "C63[partially_filled]": _TAKEN_IN,
         "C64": _TAKEN_IN,
-        "C100[recent_trades]": "ccxt reads a time in the digits of another script as a number, and sorts by it",
     },
     "kraken": {},
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from exgate_ccxt.exact import Num, decode, text
+from exgate_ccxt.exact import Num, decode, text, whole
 from exgate_ccxt.parse import depth_of
 from exgate_ccxt.safely import READERS
 from hypothesis import given
@@ -59,6 +59,18 @@ def test_integers_do_not_pass_through_a_float(integer: int) -> None:
     assert STRING({"id": json.loads(str(integer))}, "id") == str(integer)
 
 
+@pytest.mark.parametrize("digits", ["\u0661\u0662\u0663", "\uff11", "1\u0662", "\u00a01"])
+def test_digits_of_another_script_are_no_number(digits: str) -> None:
+    """ccxt makes a time of them, by which trades are sorted."""
+    row = {"a": digits}
+    for name in ("safe_integer", "safe_timestamp", "safe_float"):
+        assert READERS[name].__func__(row, "a", "d") == "d"
+        assert READERS[f"{name}_2"].__func__(row, "b", "a", "d") == "d"
+    assert READERS["safe_integer_product"].__func__(row, "a", 1000, "d") == "d"
+    assert READERS["safe_integer_product_2"].__func__(row, "b", "a", 1000, "d") == "d"
+    assert whole(digits) == 0
+
+
 def test_the_readers_read_the_rest_as_ccxt_does() -> None:
     import ccxt
 
@@ -67,9 +79,9 @@ def test_the_readers_read_the_rest_as_ccxt_does() -> None:
     for name, reader in READERS.items():
         if name.endswith(("_2", "_n")):
             continue
-        theirs = getattr(ccxt.Exchange, name)
+        theirs, factor = getattr(ccxt.Exchange, name), (0.1,) if name.endswith("product") else ()
         for row in rows:
-            assert reader.__func__(row, "a", "d") == theirs(row, "a", "d"), (name, row)
+            assert reader.__func__(row, "a", *factor, "d") == theirs(row, "a", *factor, "d"), (name, row)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ def text(value: object) -> str:
 
 def whole(value: object) -> int:
     """A number or time of an exchange, as far as it is one; else 0. Raises ValueError beyond 64 bits."""
-    found = int(value) if isinstance(value, int | float) or (isinstance(value, str) and value.isdecimal()) else 0
+    if isinstance(value, str):
+        value = int(value) if value.isascii() and value.isdecimal() else 0
+    found = int(value) if isinstance(value, int | float) else 0
     if abs(found) >= _BEYOND:
         raise ValueError("an integer of more than 64 bits")
     return found

@@ -83,7 +83,7 @@ def raw_amount(trade: Mapping[str, Any], exchange_id: str) -> str:
 
 def _age(trade: Trade) -> tuple[int, int, int, str]:
     """Numeric ids in their own order, which is finer than the time; others by time alone."""
-    number = int(trade.id) if trade.id.isdecimal() else 0
+    number = int(trade.id) if trade.id.isascii() and trade.id.isdecimal() else 0
     return (trade.time, len(trade.id) if number else 0, number, "")
 
 
