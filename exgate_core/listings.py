@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, TypeVar
 
@@ -11,23 +12,33 @@ from .waiting import is_cancelled
 
 T = TypeVar("T")
 
-_MOST_KEPT = 8
-
 
 class Listings:
     """The newest answer to each question. One that was asked for before a look-up began proves nothing to it, for its
-    order may have come in between: then the question is put anew, once for all who wait for it."""
+    order may have come in between: then the question is put anew, once for all who wait for it.
+
+    An answer is kept as long as there is a look-up to which it may prove something.
+    """
 
     def __init__(self) -> None:
         self._moments = count(1)
         self._newest: dict[Hashable, tuple[int, asyncio.Future[Any]]] = {}
+        self._under_way: dict[int, None] = {}
+        """When the look-ups under way began, the earliest first."""
 
-    def begin(self) -> int:
-        """A look-up begins: what it gives to ``ask``."""
-        return next(self._moments)
+    @contextmanager
+    def look_up(self) -> Iterator[int]:
+        """Around a look-up: the moment at which it began, which it gives to ``ask``."""
+        began = next(self._moments)
+        self._under_way[began] = None
+        try:
+            yield began
+        finally:
+            del self._under_way[began]
+            self._tidy()
 
     async def ask(self, key: Hashable, began: int, question: Callable[[], Awaitable[T]]) -> T:
-        """The answer to a question that left after ``began``; ``key`` is equal for equal questions.
+        """The answer to a question that left after the look-up ``began``; ``key`` is equal for equal questions.
 
         Raises what the question does. Who leaves while the others wait ends only his own waiting.
         """
@@ -51,10 +62,7 @@ class Listings:
 
     async def _put(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._newest.pop(key, None)
         self._newest[key] = next(self._moments), answer
-        if len(self._newest) > _MOST_KEPT:
-            del self._newest[next(iter(self._newest))]
         try:
             found = await question()
         except Exception as error:
@@ -69,4 +77,15 @@ class Listings:
 
     def _forget(self, key: Hashable, answer: asyncio.Future[Any]) -> None:
         if self._newest.get(key, (0, None))[1] is answer:
+            del self._newest[key]
+
+    def _tidy(self) -> None:
+        """Drop the answers that all look-ups under way began after."""
+        earliest = next(iter(self._under_way), None)
+        useless = [
+            key
+            for key, (asked, answer) in self._newest.items()
+            if answer.done() and (earliest is None or asked < earliest)
+        ]
+        for key in useless:
             del self._newest[key]

@@ -70,7 +70,10 @@ class Finder:
         Client ids may be used again once their order is filled ("New order"), and which of several orders the
         exchange then shows isn't said: an order that is over doesn't end the search.
         """
-        began = self._listings.begin()
+        with self._listings.look_up() as began:
+            return await self._by_client_id(market, client_order_id, began)
+
+    async def _by_client_id(self, market: Market, client_order_id: str, began: int) -> list[OrderRow]:
         shown = await self.one(market, "", client_order_id)
         if shown is not None and shown.status not in _ENDED:
             return [shown]

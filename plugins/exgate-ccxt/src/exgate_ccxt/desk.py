@@ -198,10 +198,10 @@ class Desk:
 
     async def find(self, market: Market | None, order_id: str, client_order_id: str) -> Sequence[Order]:
         """By the order's id, else by its client id in every place that this exchange has."""
-        began = self._listings.begin()
-        if order_id:
-            return await self._by_order_id(market, order_id, began)
-        return await self._by_client_id(market, client_order_id, began)
+        with self._listings.look_up() as began:
+            if order_id:
+                return await self._by_order_id(market, order_id, began)
+            return await self._by_client_id(market, client_order_id, began)
 
     async def _by_order_id(self, market: Market | None, order_id: str, began: int) -> list[Order]:
         """One place may show an order later than another: it is missing where all of them miss it."""

@@ -134,11 +134,11 @@ class KrakenAccount:
         """
         if order_id:
             return await self._by_id(order_id)
-        began = self._listings.begin()
-        rows = await self._listings.ask("open", began, self._open)
-        if found := privates.orders(rows, self._known(), client_order_id):
-            return found
-        rows = await self._listings.ask("closed", began, self._closed)
+        with self._listings.look_up() as began:
+            rows = await self._listings.ask("open", began, self._open)
+            if found := privates.orders(rows, self._known(), client_order_id):
+                return found
+            rows = await self._listings.ask("closed", began, self._closed)
         found = privates.orders(rows, self._known(), client_order_id)
         if found or privates.reach_back(rows, self._sent.get(client_order_id)):
             return found

@@ -40,13 +40,13 @@ class Finder:
         details"; empty only where all of them answered and none has it."""
         if order_id and not _is_number(order_id):
             return []
-        lists, began = (limits.PENDING, limits.HISTORY, limits.ARCHIVE), self._listings.begin()
-        found = await self._details(market, order_id, client_order_id)
-        for endpoint in lists:
-            found = found or await self._listed(endpoint, market, order_id, client_order_id, began)
-        if found:
-            return [private_parse.order(row, self._symbol_of) for row in found]
-        return await self._fills(market, order_id, client_order_id, began)
+        with self._listings.look_up() as began:
+            found = await self._details(market, order_id, client_order_id)
+            for endpoint in (limits.PENDING, limits.HISTORY, limits.ARCHIVE):
+                found = found or await self._listed(endpoint, market, order_id, client_order_id, began)
+            if found:
+                return [private_parse.order(row, self._symbol_of) for row in found]
+            return await self._fills(market, order_id, client_order_id, began)
 
     async def pending(self, market: Market | None) -> list[Order]:
         """Every open order, page by page."""
