@@ -9,6 +9,7 @@ all together: nearly always each is as it should be.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -30,7 +31,7 @@ def depth(found: Depth) -> Depth:
     """A whole book. Its best bid may equal its best ask, as in auctions, but not be above it."""
     book = book_event(found)
     assert isinstance(book, Depth)
-    if book.bids and book.asks and numbers.compare(book.bids[0][0], book.asks[0][0]) > 0:
+    if book.bids and book.asks and Decimal(book.bids[0][0]) > Decimal(book.asks[0][0]):
         raise BadAnswer(f"bids at {book.bids[0][0]:.40} above asks at {book.asks[0][0]:.40}")
     return book
 
@@ -39,10 +40,10 @@ def book_event(item: Depth | DepthDelta | None) -> Depth | DepthDelta | None:
     """What a stream says of a book. Whether bids and asks cross is for the book itself to see."""
     if item is None:
         return None
-    sequence = item.last_update_id if isinstance(item, Depth) else max(item.sequence, 0)
-    if not (0 <= sequence < _MOST and 0 <= item.timestamp < _MOST):
+    sequence = item.last_update_id if isinstance(item, Depth) else item.sequence
+    if (sequence < 0 and isinstance(item, Depth)) or sequence >= _MOST or not 0 <= item.timestamp < _MOST:
         raise BadAnswer("the time or sequence of a book")
-    if numbers.all_pairs_plain(item.bids) and numbers.all_pairs_plain(item.asks):
+    if numbers.all_pairs_plain([*item.bids, *item.asks]):
         return item
     return replace(item, bids=_levels(item.bids), asks=_levels(item.asks))
 
@@ -51,9 +52,12 @@ def trades(found: Sequence[Trade]) -> Sequence[Trade]:
     """Trades, of a stream or of the history."""
     texts: list[str] = []
     for trade in found:
-        if not (0 <= trade.time < _MOST and trade.time_ns < _MOST and len(trade.id) <= _LONGEST_ID):
+        if not 0 <= trade.time < _MOST or trade.time_ns >= _MOST or len(trade.id) > _LONGEST_ID:
             raise BadAnswer(f"the time or id of trade {trade.id[:40]!r}")
-        texts += (trade.price, trade.qty, trade.quote_qty) if trade.quote_qty else (trade.price, trade.qty)
+        texts.append(trade.price)
+        texts.append(trade.qty)
+        if trade.quote_qty:
+            texts.append(trade.quote_qty)
     return found if numbers.all_plain(texts) else list(map(_trade, found))
 
 

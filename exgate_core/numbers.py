@@ -6,18 +6,24 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 
+import msgspec
+
 MAX_DIGITS = 20
 """The most digits before, and the most after, the point of a number that a caller sends."""
 
 # Possessive: nothing is ever tried twice, however long the text.
 _STRICT = re.compile(rf"(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}}+)(?:\.[0-9]{{1,{MAX_DIGITS}}}+)?+", re.ASCII)
-_ALL_STRICT = re.compile(rf"{_STRICT.pattern}(?:\n{_STRICT.pattern})*+", re.ASCII)
+_TWO_STRICT = re.compile(rf"{_STRICT.pattern}\n{_STRICT.pattern}", re.ASCII)
 _WRITTEN = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 _LONGEST = 400
 _LONGEST_EXPONENT = 200
 # Wide enough for the sum and product of any two that ``plain`` takes; what doesn't fit is an error, never rounded.
 _EXACT = Context(prec=1000, Emin=-1300, Emax=1300, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
 _multiply = _EXACT.multiply
+_pack = msgspec.msgpack.Encoder(decimal_format="number").encode
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
+# MessagePack puts one byte before a pair, and one before a text of 1 to 31 bytes; no character of a text begins so.
+_SEPARATED = bytes(0x20 if code == 0x92 else 0x2C if 0xA1 <= code <= 0xBF else code for code in range(256))
 
 
 class BadNumber(ValueError):
@@ -60,17 +66,34 @@ def plain(text: str) -> str:
 
 
 def all_plain(texts: Sequence[str]) -> bool:
-    """Whether ``plain`` leaves each of them as it is; asking for many at once is much cheaper."""
-    return not texts or _lines_plain("\n".join(texts), len(texts))
+    """Whether ``plain`` is sure to leave each of them as it is; asking for many at once is much cheaper.
+
+    False proves nothing: ask ``plain`` for each.
+    """
+    if len(texts) == 2:  # a frame of one trade: one regular expression costs less
+        return _TWO_STRICT.fullmatch("\n".join(texts)) is not None
+    return _surely_plain(texts, b"," * len(texts))
 
 
 def all_pairs_plain(pairs: Sequence[tuple[str, str]]) -> bool:
     """``all_plain`` of both halves of all pairs."""
-    return not pairs or _lines_plain("\n".join(map("\n".join, pairs)), 2 * len(pairs))
+    return _surely_plain(pairs, b" ,," * len(pairs))
 
 
-def _lines_plain(lines: str, count: int) -> bool:
-    return lines.count("\n") == count - 1 and _ALL_STRICT.fullmatch(lines) is not None
+def _surely_plain(found: Sequence[object], shape: bytes) -> bool:
+    # A few passes of C cost less than half of a regular expression. Where digits and points stand behind the separators
+    # and nothing else, JSON takes it only if each is a number as JSON writes it: no leading zero, digits on both sides
+    # of one point.
+    count = len(found)
+    try:
+        packed = _pack(found)
+        text = packed[1 if count < 16 else 3 if count < 65536 else 5 :].translate(_SEPARATED)
+        if text.translate(None, b"0123456789.") != shape:
+            return False
+        _skip(b"[0" + text + b"]")
+    except (ValueError, TypeError, OverflowError, msgspec.MsgspecError):
+        return False
+    return True
 
 
 def product(a: str, b: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from exgate_core import numbers
@@ -81,9 +82,71 @@ def test_an_unknown_step_allows_everything() -> None:
     assert not numbers.is_multiple("1.2345", "0.01")
 
 
-@given(st.lists(st.sampled_from(["0", "1.50", "-1", "1e5", "", "01", "1\n2", "\n", "0.0", ".5", "1."]), max_size=4))
-def test_many_at_once_are_plain_where_each_of_them_is(texts: list[str]) -> None:
-    assert numbers.all_plain(texts) == all(numbers.is_decimal(text) for text in texts)
+digits = st.builds(
+    lambda whole, part: f"{whole}.{part}" if part else str(whole),
+    st.integers(0, 10**10 - 1),
+    st.text("0123456789", max_size=20),
+)
+odd = st.one_of(
+    st.text('0123456789..+-eE_ \n\t,:[]{}"\\\x00\x92\xa1\u0661\uff11\ud800', max_size=6),
+    st.sampled_from(["01", "00", ".5", "5.", "1.2.3", "1\n2", "1,2", "[1]", "[]", "0 ", "null", "true", "1e5", "-0"]),
+    st.sampled_from(["9" * 21, "9" * 32, "9" * 33, "9" * 256, "9" * 70_000, f"0.{'9' * 400}", f"{'9' * 400}.5"]),
+)
+
+
+def spoilt(good: str, bad: str, place: int) -> str:
+    """The number with something else put into it."""
+    return good[: place % (len(good) + 1)] + bad + good[place % (len(good) + 1) :]
+
+
+texts = st.lists(st.one_of(digits, odd, st.builds(spoilt, digits, odd, st.integers(0, 30))), max_size=20)
+
+
+def stays(text: object) -> bool:
+    """Whether it is a text that ``plain`` leaves as it is."""
+    try:
+        return isinstance(text, str) and numbers.plain(text) == text and text[0] != "-"
+    except numbers.BadNumber:
+        return False
+
+
+@given(st.one_of(texts, st.builds(lambda good, bad: [*good, bad], st.lists(digits, max_size=20), odd)))
+@example(["1", "2", "3", "-1"])
+@example(["1", "2", "3", "1e5"])
+@example(["1", "2", "3", "null"])
+@example(["1", "2", "3", "01"])
+@example(["1", "2", "3", "1."])
+@example(["1", "2", "3", ""])
+def test_many_at_once_are_sure_only_where_each_is_plain(texts: list[str]) -> None:
+    pairs = list(zip(texts[::2], texts[1::2], strict=False))
+    assert not numbers.all_plain(texts) or all(map(stays, texts))
+    assert not numbers.all_pairs_plain(pairs) or all(stays(text) for pair in pairs for text in pair)
+
+
+@given(st.lists(st.tuples(digits, digits), max_size=20))
+def test_many_at_once_are_sure_where_each_is_as_exchanges_write_it(pairs: list[tuple[str, str]]) -> None:
+    assert numbers.all_pairs_plain(pairs) and numbers.all_plain([text for pair in pairs for text in pair])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 15, 16, 17, 65535, 65536])
+def test_however_many_they_are_one_bad_number_shows(count: int) -> None:
+    good = ["1.50"] * count
+    assert numbers.all_plain(good) and numbers.all_pairs_plain([(text, "0") for text in good])
+    for bad, place in (("", 0), ("-1", count // 2), ("01", count - 1), ("1.", count - 1)):
+        texts = [*good[:place], bad, *good[place + 1 :]]
+        assert not numbers.all_plain(texts) and not numbers.all_pairs_plain([(text, "0") for text in texts])
+
+
+@pytest.mark.parametrize("bad", [1, 32, 44, 46, 49, 1.5, None, Decimal("1.5"), b"1.5", ("1.5",), ["1.5"], {"1": "2"}])
+def test_what_is_no_text_is_never_sure(bad: Any) -> None:
+    # An integer packs into one byte, which may look like a digit, a point or a separator.
+    assert not numbers.all_plain(["1", bad, "2"]) and not numbers.all_plain(["1", "2", bad])
+    assert not numbers.all_pairs_plain([("1", bad)]) and not numbers.all_pairs_plain([(bad, "1"), ("1", "2")])
+
+
+@pytest.mark.parametrize("row", [(), ("1",), ("1", "2", "3"), "12", ("1,2",), 32, None])
+def test_what_is_no_pair_is_never_sure(row: Any) -> None:
+    assert not numbers.all_pairs_plain([("1", "2"), row]) and not numbers.all_pairs_plain([row])
 
 
 @pytest.mark.parametrize("sign", ["", "-"])

@@ -304,9 +304,23 @@ DEFENCES = (
     Defence(
         "numbers of a book",
         "exgate_core/answers.py",
-        "    if numbers.all_pairs_plain(item.bids) and numbers.all_pairs_plain(item.asks):\n",
+        "    if numbers.all_pairs_plain([*item.bids, *item.asks]):\n",
         "    if item is not None:\n",
         "tests/test_hostile_answers.py::test_what_is_no_number_is_refused",
+    ),
+    Defence(
+        "texts of digits and points alone",
+        "exgate_core/numbers.py",
+        '        if text.translate(None, b"0123456789.") != shape:\n',
+        "        if not shape:\n",
+        "tests/test_numbers.py::test_many_at_once_are_sure_only_where_each_is_plain",
+    ),
+    Defence(
+        "texts that are whole numbers as JSON writes them",
+        "exgate_core/numbers.py",
+        '        _skip(b"[0" + text + b"]")\n',
+        "",
+        "tests/test_numbers.py::test_many_at_once_are_sure_only_where_each_is_plain",
     ),
     Defence(
         "numbers below zero",
@@ -325,7 +339,7 @@ DEFENCES = (
     Defence(
         "a book that crosses",
         "exgate_core/answers.py",
-        "    if book.bids and book.asks and numbers.compare(book.bids[0][0], book.asks[0][0]) > 0:\n",
+        "    if book.bids and book.asks and Decimal(book.bids[0][0]) > Decimal(book.asks[0][0]):\n",
         "    if False:\n",
         "tests/test_hostile_answers.py::test_a_book_whose_bids_are_above_its_asks_is_refused_and_one_in_which_they_meet_is_told",
     ),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from exgate_core.models import Depth, Level, Side, Trade
-from exgate_core.numbers import all_plain
+from exgate_core.numbers import all_pairs_plain
 
 from .exact import text, whole
 
@@ -92,7 +91,7 @@ def _levels(side: Sequence[Sequence[Any]]) -> list[Level]:
         sources = [(level[0].source, level[1].source) for level in side]
     except AttributeError:  # a number that ccxt made without us
         sources = []
-    if sources and all_plain([*chain.from_iterable(sources)]):
+    if sources and all_pairs_plain(sources):
         return sources
     found = [(text(level[0]), text(level[1])) for level in side]
     if not all(price and amount for price, amount in found):
