@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import msgspec
 from msgspec import Struct
 
@@ -34,7 +36,8 @@ class _Kept(Struct):
 
 
 class Freezes:
-    """Kept in a small file that outlives the process; written when a look-up begins and ends, never for a good answer.
+    """Kept in a small file that outlives the process; written before a look-up begins and soon after it ends, once for
+    all that begin or end together.
 
     An order that was asked for while the process froze is asked for alone from then on: so the guilty one is found.
     ``path`` None keeps nothing. ``froze``: the last run was ended by the watchdog.
@@ -42,6 +45,8 @@ class Freezes:
 
     def __init__(self, path: Path | None = None, *, froze: bool = False) -> None:
         self._path = path
+        self._stale = False
+        """What is kept isn't in the file yet."""
         self._alone = anyio.Lock()
         kept = self._read()
         again = {name: kept.froze.get(name, 0) + 1 for name in kept.asking} if froze else {}
@@ -65,13 +70,20 @@ class Freezes:
         name = _name(row)
         async with self._alone if name in self._kept.froze else nullcontext():
             self._kept.asking.append(name)
-            self._write()
+            self._stale = True
             try:
+                await anyio.lowlevel.checkpoint()
+                self._keep_up()
                 yield
                 self._kept.froze.pop(name, None)
             finally:
                 self._kept.asking.remove(name)
-                self._write()
+                self._stale = True
+                asyncio.get_running_loop().call_soon(self._keep_up)
+
+    def _keep_up(self) -> None:
+        if self._stale:
+            self._write()
 
     def _read(self) -> _Kept:
         try:
@@ -84,6 +96,7 @@ class Freezes:
         return _Kept([], {})
 
     def _write(self) -> None:
+        self._stale = False
         if self._path is None:
             return
         # Without fsync: it must outlive the process, not the machine.

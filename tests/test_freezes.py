@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from exgate_core.freezes import MOST, Freezes
@@ -86,6 +87,7 @@ async def test_an_answer_makes_up_for_a_freeze(tmp_path: Path) -> None:
         again = Freezes(path, froze=True)
         async with again.asking(row("a")):
             pass
+        await anyio.lowlevel.checkpoint()
         assert not Freezes(path, froze=True).deadly(row("a"))
 
 
@@ -100,6 +102,7 @@ async def test_a_file_that_can_not_be_read_keeps_nobody_from_asking(
     freezes.begin()
     async with freezes.asking(row("a")):
         pass
+    await anyio.lowlevel.checkpoint()
     assert "can't be read" in caplog.text
     assert path.read_text() == '{"asking":[],"froze":{}}'
 
@@ -108,3 +111,31 @@ async def test_a_folder_that_can_not_be_written_keeps_nobody_from_asking(tmp_pat
     freezes = Freezes(tmp_path / "absent" / "lookups.json")
     async with freezes.asking(row("a")):
         assert not freezes.deadly(row("a"))
+
+
+async def test_a_thousand_orders_that_are_asked_for_at_once_are_written_before_the_first_question_and_once(
+    tmp_path: Path,
+) -> None:
+    written: list[bytes] = []
+
+    class Watched(PosixPath):
+        def write_bytes(self, content: bytes) -> int:  # type: ignore[override]  # bytes are all that is written
+            written.append(content)
+            return super().write_bytes(content)
+
+    freezes, answered = Freezes(Watched(tmp_path / "lookups.json")), anyio.Event()
+
+    async def ask(number: int) -> None:
+        async with freezes.asking(row(f"order-{number}.")):
+            assert f"order-{number}.".encode() in written[-1]
+            await answered.wait()
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(1000):
+            tasks.start_soon(ask, number)
+        await anyio.wait_all_tasks_blocked()
+        assert written[-1].count(b"order-") == 1000
+        answered.set()
+    await anyio.lowlevel.checkpoint()
+    assert written[-1].count(b"order-") == 0
+    assert len(written) < 10
