@@ -2,7 +2,7 @@
 
 ccxt 4.5.90 looks at the exact type: ``safe_string`` takes a ``float`` and finds nothing where a subclass of it stands,
 so that a price which was parsed once is gone when it is read again. ``safe_integer`` goes by way of a float, which
-changes integers above 2^53. And digits of other scripts are numbers to both: here they are none, so that no time is
+changes integers above 2^53. And Python reads digits of any script as a number: here they are none, so that no time is
 made of them by which trades would be sorted.
 """
 
