@@ -13,6 +13,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -196,7 +197,7 @@ class Http:
         except Broken as error:
             raise Unavailable(_text(url, f"broke off its answer ({error})")) from error
         said = came.headers.get("Retry-After")
-        wait = None if said is None else seconds_of(said, self._clock.time())
+        wait = None if said is None else seconds_of(said, self._clock.time(), came.headers.get("Date", ""))
         response = Response(came.status, came.headers, came.body, url.partition("?")[0], wait)
         self._session.answered()
         self._account(response)
@@ -266,12 +267,15 @@ def other_order(url: str, order_id: str, named: str = "") -> Unavailable:
     return Unavailable(text, reason=OTHER_ORDER, metadata={"order_id": order_id, "named": named})
 
 
-def seconds_of(retry_after: str, now: float) -> float | None:
-    """A Retry-After header in seconds: a number, or a date as seen from ``now`` (epoch).
+def seconds_of(retry_after: str, now: float, date: str = "") -> float | None:
+    """A Retry-After header in seconds: a number, or a date as seen from the answer's own ``date`` (the header).
 
-    None if it is neither, or more than three days.
+    Only without that is it seen from ``now`` (epoch): this machine's clock may be wrong. None if it is neither a number
+    nor a date, or more than three days.
     """
     text = retry_after.strip()
+    with suppress(ValueError, TypeError, OverflowError):
+        now = email.utils.parsedate_to_datetime(date).timestamp()
     try:
         if text.isascii() and text.replace(".", "", 1).isdigit():
             seconds = float(text)

@@ -202,7 +202,8 @@ class Line:
         if response is None:
             return Unavailable(f"{self.url} made no WebSocket connection ({type(error).__name__})")
         status = int(response.status)
-        wait = seconds_of(response.headers.get("Retry-After", ""), self._runtime.clock.time())
+        headers = response.headers
+        wait = seconds_of(headers.get("Retry-After", ""), self._runtime.clock.time(), headers.get("Date", ""))
         kind = RateLimited if status in (418, 429) else Unavailable
         return kind(f"{self.url} refused the WebSocket connection ({status})", retry_after=wait)
 

@@ -365,6 +365,15 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     ]
 
 
+@pytest.mark.parametrize("wrong", [-7200.0, 0.0, 7200.0, 40 * 86_400.0])
+def test_a_date_to_wait_for_is_seen_from_the_answers_own(wrong: float) -> None:
+    """Whatever this machine's clock says, nothing is kept waiting for longer, or sent earlier."""
+    until, sent = "Tue, 14 Nov 2023 22:13:50 GMT", "Tue, 14 Nov 2023 22:13:20 GMT"
+    assert seconds_of(until, 1_700_000_000.0 + wrong, sent) == 30.0
+    assert seconds_of("3", 1_700_000_000.0 + wrong, sent) == 3.0
+    assert seconds_of(until, 1_700_000_000.0, "no date") == 30.0
+
+
 @pytest.mark.parametrize(("status", "sent", "wait"), [(429, "7", 7.0), (418, "300", 300.0), (429, "", 10.0)])
 async def test_after_too_many_requests_nothing_leaves(exchange: Exchange, status: int, sent: str, wait: float) -> None:
     async def many(request: web.Request) -> web.StreamResponse:

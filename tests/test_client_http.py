@@ -217,6 +217,14 @@ async def test_a_wait_that_cant_be_true_is_not_believed(said: str, wait: float) 
             await its.http(it.url).request("POST", "/x", lane="orders", deadline=1)
 
 
+async def test_a_wait_until_a_date_is_by_the_exchanges_clock() -> None:
+    dates = "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\nRetry-After: Tue, 14 Nov 2023 22:13:50 GMT"
+    answer = f"HTTP/1.1 429 X\r\n{dates}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with wire(says(answer)) as it, transport() as its:
+        await its.http(it.url).request("GET", "/x")
+        assert its.budget.paused_for == pytest.approx(30, abs=1)
+
+
 @pytest.mark.parametrize("said", [5000 * "9", "٣", "-1", "1.5", ""])
 async def test_a_weight_that_cant_be_true_is_not_taken_over(said: str) -> None:
     head = f"HTTP/1.1 200 OK\r\nX-Used: {said}\r\nContent-Length: 2\r\n\r\nok".encode()

@@ -66,7 +66,7 @@ def _limited(client: Any, name: str) -> RateLimited:
 
     headers = {key.lower(): value for key, value in (client.last_response_headers or {}).items()}
     context = client.exgate.context
-    wait = seconds_of(headers.get("retry-after", ""), context.clock.time()) or _PAUSE
+    wait = seconds_of(headers.get("retry-after", ""), context.clock.time(), headers.get("date", "")) or _PAUSE
     if context.budget is not None:
         context.budget.pause(wait)
     return RateLimited(f"{name} answered too many requests; free again in {wait:.1f} s", retry_after=wait)
