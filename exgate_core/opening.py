@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -14,6 +15,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 from anyio.abc import TaskGroup, TaskStatus
+from msgspec import Struct
 
 from .account import Account
 from .budget import Budget
@@ -258,8 +260,13 @@ class Openings:
 
 
 def _names_of(offers: Sequence[Offer]) -> frozenset[str]:
-    kinds = (offer.settings for offer in offers if offer.settings is not None)
-    return frozenset(field.encode_name for kind in kinds for field in msgspec.structs.fields(kind))
+    return frozenset().union(*(_fields_of(offer.settings) for offer in offers if offer.settings is not None))
+
+
+@cache
+def _fields_of(kind: type[Struct]) -> frozenset[str]:
+    # Each section is compared with every other one.
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def _log_of(offer: Offer, section: str) -> logging.Logger:
