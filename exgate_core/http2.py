@@ -101,8 +101,11 @@ class Http2(H2Protocol):
             if isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:
                 with suppress(h2.exceptions.ProtocolError):
                     self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                continue
-            await super()._handle_events([event])
+            elif isinstance(event, h2.events.RequestReceived) and self._is_leaving():
+                self._reset(event.stream_id, ErrorCodes.REFUSED_STREAM)
+                await self._flush()
+            else:
+                await super()._handle_events([event])
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
         pass
@@ -111,7 +114,7 @@ class Http2(H2Protocol):
         number, fields = request.stream_id, dict(request.headers)
         if not _is_sound(request.headers):
             return self._reset(number, ErrorCodes.PROTOCOL_ERROR)
-        if self._leaving or len(self.streams) >= MAX_STREAMS:
+        if len(self.streams) >= MAX_STREAMS:
             return self._reset(number, ErrorCodes.REFUSED_STREAM)
         method = fields[b":method"].decode("ascii").upper()
         stream = (WebSocket if method == "CONNECT" else Http)(
@@ -138,8 +141,11 @@ class Http2(H2Protocol):
         with suppress(h2.exceptions.ProtocolError):
             self.connection.reset_stream(number, code)
 
+    def _is_leaving(self) -> bool:
+        return self._leaving or self.context.terminated.is_set()
+
     async def _end_after_last(self) -> None:
-        if self._leaving and not self.streams:
+        if self._is_leaving() and not self.streams:
             await self._end(ErrorCodes.NO_ERROR)
 
     async def _end(self, code: ErrorCodes) -> None:

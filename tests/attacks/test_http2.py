@@ -218,6 +218,23 @@ def test_an_idle_connection_ends_with_word_of_the_last_request_that_was_taken(st
         assert [(end.error_code, end.last_stream_id) for end in ends] == [(ErrorCodes.NO_ERROR, 1)]
 
 
+def test_a_stop_refuses_new_requests_and_ends_the_connection_after_the_last_answer() -> None:
+    with serving() as running:
+        client, idle = Client(running.address), Client(running.address)
+        with client.connection, idle.connection:
+            client.ask(1, "/v1/stub/order", "POST", end=False)
+            client.ask(3, "/healthz")
+            client.until(lambda: 3 in client.ended())
+            running.call(running.ask.ask)
+            assert is_closed(idle.connection)
+            client.ask(5, "/healthz")
+            client.until(lambda: 5 in client.resets())
+            assert client.resets()[5] == ErrorCodes.REFUSED_STREAM
+            client.h2.send_data(1, json.dumps(ORDER).encode(), end_stream=True)
+            client.until(lambda: 1 in client.ended())
+            assert is_closed(client.connection)
+
+
 def test_a_client_may_take_requests_back_for_as_long_as_it_lives(opened: Callable[..., Client]) -> None:
     client = opened()
     last = 2 * (MOST - 50) + 1
