@@ -415,8 +415,8 @@ FURTHER = (
     Mistake(
         "a crossed book handed on",
         "answers.py",
-        "numbers.compare(book.bids[0][0], book.asks[0][0]) > 0",
-        "numbers.compare(book.bids[0][0], book.asks[0][0]) > 1",
+        "Decimal(book.bids[0][0]) > Decimal(book.asks[0][0])",
+        "Decimal(book.bids[0][0]) > 2 * Decimal(book.asks[0][0])",
         "C110[answer]",
         module="exgate_core",
     ),
