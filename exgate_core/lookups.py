@@ -27,8 +27,9 @@ _STILL_NEW_MS: Final = 60_000
 """How long before the send an order may be dated and still count as sent then."""
 _SURELY_OLD_MS: Final = 48 * 3_600_000
 """More than any date without an hour, in any time zone, can be wrong."""
-_APART: Final = 0.1
-"""Seconds between rounds of looking orders up, for each order of the account that is looked up: ten looks a second."""
+_APART: Final = 0.0125
+"""Seconds between the first rounds of looking orders up, for each order of the account that is looked up: 80 looks a
+second. It grows with the pause of an order to eight times as much, while nothing is found."""
 _LONGEST_APART: Final = 15.0
 _JUST_AFTER: Final = 0.001
 """Seconds: a timer may ring a little early, and a question asked then would prove nothing."""
@@ -110,18 +111,19 @@ class Lookups:
                 wake, pause, longest = max(sure_at, now) + _JUST_AFTER, shortest, shortest * 4
             else:
                 wake, pause = now + pause, min(pause * 2, longest)
-            await self._runtime.sleep(self._round(account, max(wake, now + look.wait)) - now)
+            apart = _APART * pause / shortest
+            await self._runtime.sleep(self._round(account, max(wake, now + look.wait), apart) - now)
         return Verdict(rows.UNKNOWN, error=outcomes.unknown(f"{account.exchange.name} doesn't tell what became of it"))
 
-    def _round(self, account: Account, wake: float) -> float:
+    def _round(self, account: Account, wake: float, apart: float) -> float:
         """When to ask again, not before ``wake``. The more orders of the account are looked up, the rarer are their
         rounds, in which all ask together: an adapter asks for what they have in common once, and the account's limit is
-        left to others."""
+        left to others. ``apart``: seconds between rounds for each of the orders."""
         together = self._undecided[account.identity]
         if together < 2:
             return wake
-        apart = min(_APART * together, _LONGEST_APART)
-        return math.ceil(wake / apart) * apart
+        between = min(apart * together, _LONGEST_APART)
+        return math.ceil(wake / between) * between
 
     async def look(self, account: Account, row: Row, limit: float) -> Look:
         """Ask once for the order of a row, for at most so many seconds."""
