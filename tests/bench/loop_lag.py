@@ -45,7 +45,7 @@ async def opening(orders: Orders, prefix: str, markets: int) -> None:
         binance = {"public": Section(exchange="binance", upstream_prefix=prefix)}
         settings = Settings(server=Server(state_dir=folder))
         async with open_gateway(settings, load_catalogue()) as gateway:
-            gateway.settings = Settings(server=settings.server, exchanges=binance)
+            gateway.settings = gateway._openings._settings = Settings(server=settings.server, exchanges=binance)
             watching = asyncio.create_task(watch())
             await asyncio.sleep(0.05)
             lags.clear()
