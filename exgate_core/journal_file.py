@@ -150,9 +150,9 @@ class JournalFile:
     def _look_for_the_file(self, used: bool) -> None:
         size = self.path.stat().st_size if self.path.exists() else None
         if size is None and not used:
-            self._mention_an_old_token()
-        if size or (size is None and not used):
-            return
+            return self._mention_an_old_token()
+        if size:
+            return None
         what = "is missing" if size is None else "is empty"
         if os.path.exists(f"{self.path}-wal"):  # SQLite would delete it, and it may be all that is left.
             raise self._refusal(f"it {what}, beside its log {self.path.name}-wal")
